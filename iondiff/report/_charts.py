@@ -88,7 +88,7 @@ def barrier_histogram(hops: HopLines) -> Figure:
     return figure(traces, axis("Barrier, eV"), axis("Hops"), barmode="overlay", bargap=0.0, legend=legend)
 
 
-def _curve(name: str, x: list[int], y: list[float | None], color: str, symbol: str) -> dict[str, Any]:
+def _curve(name: str, x: list[int], y: Sequence[float | None], color: str, symbol: str) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "lines+markers", "name": name, "x": x, "y": y,
         "line": {"color": color, "width": 2}, "marker": {"size": 8, "symbol": symbol},

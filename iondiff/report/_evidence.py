@@ -21,7 +21,7 @@ def training_section(run: Run) -> Part:
         body = missing("No <code>training.json</code>: this run trained no network.")
         return section("training", "The guest network", body), {}
     noise = data.label_noise_meV
-    line = f" Dotted: label noise, {rounded(noise)} meV." if noise is not None and noise > 0 else ""
+    line = f" Dotted: label noise, {rounded(noise, 2)} meV." if noise is not None and noise > 0 else ""
     figures: dict[str, Figure] = {}
     if data.parity:
         figures["parity"] = _charts.parity(data.parity)
@@ -56,7 +56,7 @@ def teacher_section(run: Run) -> Part:
     bands = "".join(plot(f"band-{number}", _band_note(hop), "small") for number, hop in enumerate(shown))
     teacher = escape(check.teacher or "the teacher")
     lead = f"Lines: guest network. Circles: {teacher}, the host relaxed the way the labels were. "
-    lead += f"Largest difference {rounded(check.max_error_eV)} eV along {count(len(check.hops), 'band')}"
+    lead += f"Largest difference {rounded(check.max_error_eV, 2)} eV along {count(len(check.hops), 'band')}"
     lead += f" (the first {MAX_BANDS} are drawn)." if len(check.hops) > MAX_BANDS else "."
     return section("teacher", heading, f'<div class="three">{bands}</div>{_springs(check)}', lead), figures
 
@@ -97,9 +97,9 @@ def _training_lead(data: Training) -> str:
         number = f" ({count(data.low_count, 'label')})" if data.low_count is not None else ""
         lead += f", {rounded(data.test_rmse_low_meV)} meV within 1 eV of the lowest label{number}"
     if data.gradient_rmse_eV_A is not None:
-        lead += f", {rounded(data.gradient_rmse_eV_A)} eV/Å in the gradient"
+        lead += f", {rounded(data.gradient_rmse_eV_A, 2)} eV/Å in the gradient"
     noise = data.label_noise_meV
-    return f"{lead}; label noise {f'{rounded(noise)} meV' if noise is not None else 'not measured'}."
+    return f"{lead}; label noise {f'{rounded(noise, 2)} meV' if noise is not None else 'not measured'}."
 
 
 def _springs(check: TeacherCheck) -> str:

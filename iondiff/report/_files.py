@@ -32,7 +32,7 @@ class Run:
     folder: Path
     config: str
     host: Atoms
-    network: nx.MultiDiGraph
+    network: nx.MultiDiGraph[Any]
     diffusivity: pd.DataFrame
     transport: Transport
     training: Training | None
@@ -136,19 +136,19 @@ def _read_host(path: Path) -> Atoms:
         host = ase.io.read(path, index=-1, format="extxyz")
     except Exception as error:
         raise _corrupt(path, error) from error
-    if len(host) == 0 or not np.all(np.isfinite(host.positions)):
+    if not isinstance(host, Atoms) or len(host) == 0 or not np.all(np.isfinite(host.positions)):
         raise _corrupt(path, "it has no atoms with finite positions")
     return host
 
 
-def _read_network(path: Path) -> nx.MultiDiGraph:
+def _read_network(path: Path) -> nx.MultiDiGraph[Any]:
     """The hopping graph of contract 2, with every attribute the report draws checked."""
     data = _read_json(path)
     try:
         network = nx.node_link_graph(data, edges="edges")
     except (nx.NetworkXError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _corrupt(path, f"not a node-link graph: {error!r}") from error
-    if not network.is_multigraph() or not network.is_directed():
+    if not isinstance(network, nx.MultiDiGraph):
         raise _corrupt(path, "the graph is not a directed multigraph")
     if network.graph.get("schema") != SCHEMA:
         raise _corrupt(path, f"schema is {network.graph.get('schema')!r}, wanted {SCHEMA!r}")

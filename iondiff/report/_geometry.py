@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 # Hops are highlighted, largest share first, until this part of the listed current is explained.
 CURRENT_PART = 0.9
+Edge = tuple[Any, Any, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,17 @@ class HopLines:
     @property
     def crosses(self) -> NDArray[np.bool_]:
         """(n,), whether the hop leaves the cell."""
-        return np.any(self.images != 0, axis=1)
+        crossing: NDArray[np.bool_] = np.any(self.images != 0, axis=1)
+        return crossing
 
     @property
     def uphill(self) -> NDArray[np.float64]:
         """(n,), eV: the barrier seen from the lower of the two sites; one number for both directions."""
-        return self.barriers.max(axis=1)
+        higher: NDArray[np.float64] = self.barriers.max(axis=1)
+        return higher
 
 
-def hop_lines(network: nx.MultiDiGraph, current_hops: pd.DataFrame | None = None) -> HopLines:
+def hop_lines(network: nx.MultiDiGraph[Any], current_hops: pd.DataFrame | None = None) -> HopLines:
     """Lines to draw for every hop of `network` (contract 2), marked by the table of current-carrying hops."""
     cell = np.array(network.graph["cell"], dtype=float)
     edges = [edge for edge in network.edges(data=True) if _canonical(edge[0], edge[1], edge[2]["image"])]
@@ -93,8 +98,8 @@ def _canonical(source: object, target: object, image: list[int]) -> bool:
     return str(source) < str(target) or (str(source) == str(target) and tuple(image) > (0, 0, 0))
 
 
-def _rows(vectors: object) -> NDArray[np.float64]:
-    return np.array(list(vectors), dtype=float).reshape(-1, 3)  # type: ignore[call-overload]
+def _rows(vectors: Iterable[list[float]]) -> NDArray[np.float64]:
+    return np.array(list(vectors), dtype=np.float64).reshape(-1, 3)
 
 
 def _middles(
@@ -115,7 +120,7 @@ def _middles(
     return middle
 
 
-def _prefactors(network: nx.MultiDiGraph, edges: list[tuple]) -> NDArray[np.float64]:
+def _prefactors(network: nx.MultiDiGraph[Any], edges: list[Edge]) -> NDArray[np.float64]:
     """Prefactors forward and backward, Hz; of several reverse hops the one with the nearest saddle."""
     rows = []
     for source, target, data in edges:
@@ -129,7 +134,7 @@ def _prefactors(network: nx.MultiDiGraph, edges: list[tuple]) -> NDArray[np.floa
     return np.array(rows, dtype=float).reshape(-1, 2)
 
 
-def _shares(edges: list[tuple], table: pd.DataFrame | None) -> NDArray[np.float64]:
+def _shares(edges: list[Edge], table: pd.DataFrame | None) -> NDArray[np.float64]:
     """Share of the current of each edge; of parallel edges with the same image, the first (lowest) has it."""
     shares = np.full(len(edges), np.nan)
     if table is None:
@@ -142,9 +147,9 @@ def _shares(edges: list[tuple], table: pd.DataFrame | None) -> NDArray[np.float6
         table["source"], table["target"], table["image"], table["share"], strict=True
     ):
         vector = tuple(int(number) for number in re.findall(r"-?\d+", str(image)))
-        row = rows.get((str(source), str(target), vector))
-        if row is not None and pd.notna(share):
-            shares[row] = np.fmax(shares[row], abs(float(share)))
+        known = rows.get((str(source), str(target), vector))
+        if known is not None and pd.notna(share):
+            shares[known] = np.fmax(shares[known], abs(float(share)))
     return shares
 
 

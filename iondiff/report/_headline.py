@@ -14,14 +14,16 @@ from iondiff.report._transport_charts import method_name, methods_in
 def title(run: Run) -> str:
     """Guest and host, as plain text: ``Cu in Ta₂₄O₆₀``."""
     guest = str(run.network.graph.get("guest", "guest"))
-    formula = run.host.get_chemical_formula(mode="metal")
+    formula = run.host.symbols.get_chemical_formula(mode="metal")
     return f"{guest} in {formula.translate(str.maketrans('0123456789', '₀₁₂₃₄₅₆₇₈₉'))}"
 
 
 def headline(run: Run) -> str:
     """The numbers a reader looks for first."""
     return section(
-        "headline", "In short", f'<div class="two">{_findings(run)}{diffusivities(run.diffusivity)}</div>'
+        "headline",
+        "In short",
+        f'<div class="two headline">{_findings(run)}{diffusivities(run.diffusivity)}</div>',
     )
 
 
@@ -78,14 +80,17 @@ def _training_note(training: Training | None) -> tuple[str, str]:
     if training.test_rmse_low_meV is not None:
         parts.append(f"{_value(training.test_rmse_low_meV, 'meV')} within 1 eV of the lowest label")
     noise = training.label_noise_meV
-    parts.append(f"label noise {_value(noise, 'meV')}" if is_number(noise) else "label noise not measured")
+    parts.append(f"label noise {rounded(noise, 2)} meV" if is_number(noise) else "label noise not measured")
     return f"{_value(training.test_rmse_meV, 'meV')} RMSE", "; ".join(parts)
 
 
 def _teacher_note(check: TeacherCheck | None) -> tuple[str, str]:
     if check is None:
         return MISSING, "not run"
-    return _value(check.max_error_eV, "eV"), f"largest difference along {count(len(check.hops), 'band')}"
+    return (
+        f"{rounded(check.max_error_eV, 2)} eV",
+        f"largest difference along {count(len(check.hops), 'band')}",
+    )
 
 
 def _value(number: float | None, unit: str) -> str:

@@ -16,11 +16,11 @@ def network_section(run: Run, hops: HopLines) -> Part:
     """The network in 3D with the temperature slider."""
     guest = escape(str(run.network.graph.get("guest", "the guest")))
     sites = count(run.network.number_of_nodes(), "site")
+    passes = count(len(hops.names), "pass", "passes")
     lead = (
-        f"{sites} of {guest} and the {count(len(hops.names), 'pass', 'passes')} between them. The darker a "
-        "hop, the lower its barrier (counted from the lower of its sites); the thicker, the faster at the chosen "
-        "temperature; pale hops lead to the next cell. Click in the legend to hide, drag to turn, hover for "
-        "numbers."
+        f"{sites} of {guest} and the {passes} between them. The darker a hop, the lower its barrier (counted "
+        "from the lower of its sites); the thicker, the faster at the chosen temperature; pale hops lead to "
+        "the next cell. Click in the legend to hide, drag to turn, hover for numbers."
     )
     notes = [_current_note(hops)]
     if len(hops.names) > MAX_HOPS:

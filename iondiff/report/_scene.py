@@ -32,10 +32,13 @@ from iondiff.report._style import (
 MAX_HOPS = 20_000
 MAX_ATOMS = 5_000
 BARRIER_BINS = 6
+# How large the scene is drawn; an orthographic camera has no distance to choose.
+ZOOM = 1.75
 Trace = dict[str, Any]
+Points = NDArray[np.float64]
 
 
-def scene(host: Atoms, network: nx.MultiDiGraph, hops: HopLines) -> Figure:
+def scene(host: Atoms, network: nx.MultiDiGraph[Any], hops: HopLines) -> Figure:
     """The hopping network in its host, as a plotly figure."""
     cell = np.array(network.graph["cell"], dtype=float)
     drawn = np.zeros(len(hops.names), dtype=bool)
@@ -49,22 +52,36 @@ def scene(host: Atoms, network: nx.MultiDiGraph, hops: HopLines) -> Figure:
         _image_sites(hops, drawn, cell),
         _site_trace(network),
     ]
-    axes = {"visible": False, "showspikes": False}
-    camera = {"projection": {"type": "orthographic"}, "eye": {"x": 1.0, "y": 0.72, "z": 0.42}}
     return {
         "data": data,
         "layout": base_layout(
             margin={"l": 0, "r": 0, "t": 0, "b": 0},
-            legend=corner("right", "top") | {"x": 1.0, "y": 0.93, "tracegroupgap": 2},
-            scene={
-                "xaxis": axes, "yaxis": axes, "zaxis": axes, "aspectmode": "data", "camera": camera,
-                "domain": {"x": [0.0, 0.82], "y": [0.0, 1.0]},
-            },
+            legend=corner("right", "top")
+            | {"x": 1.0, "y": 0.93, "tracegroupgap": 2, "itemsizing": "constant"},
+            scene=_view(cell, hops),
         ),
-    }  # fmt: skip
+    }
 
 
-def barrier_bins(barriers: NDArray[np.float64], bins: int = BARRIER_BINS) -> NDArray[np.float64]:
+def _view(cell: Points, hops: HopLines) -> dict[str, Any]:
+    """Axes that just hold the cell and its hops, and an orthographic camera."""
+    points = np.concatenate([cell_edges(cell).reshape(-1, 3), hops.end, hops.start - hops.images @ cell])
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = high - low + 1.0
+    sizes = zip("xyz", ZOOM * extent / extent.max(), strict=True)
+    view: dict[str, Any] = {
+        "aspectmode": "manual",
+        "aspectratio": {name: round(float(size), 4) for name, size in sizes},
+        "camera": {"projection": {"type": "orthographic"}, "eye": {"x": 1.35, "y": 0.95, "z": 0.6}},
+        "domain": {"x": [0.0, 0.82], "y": [0.0, 1.0]},
+    }
+    for name, first, last in zip("xyz", low - 0.5, high + 0.5, strict=True):
+        limits = [round(float(first), 3), round(float(last), 3)]
+        view[f"{name}axis"] = {"visible": False, "showspikes": False, "range": limits}
+    return view
+
+
+def barrier_bins(barriers: Points, bins: int = BARRIER_BINS) -> Points:
     """Round edges, eV, of at most `bins` bins that hold all `barriers`."""
     if len(barriers) == 0:
         return np.array([0.0, 1.0])
@@ -76,7 +93,7 @@ def barrier_bins(barriers: NDArray[np.float64], bins: int = BARRIER_BINS) -> NDA
     return np.round(np.arange(first, last + 1) * step, 6)
 
 
-def _bin_traces(hops: HopLines, drawn: NDArray[np.bool_], cell: NDArray[np.float64]) -> list[Trace]:
+def _bin_traces(hops: HopLines, drawn: NDArray[np.bool_], cell: Points) -> list[Trace]:
     """Two traces a barrier bin: hops inside the cell, and, paler, hops that leave it, drawn from both ends.
 
     ``meta`` holds what the temperature slider needs: mean uphill barrier (eV) and mean log10 prefactor (Hz).
@@ -91,25 +108,24 @@ def _bin_traces(hops: HopLines, drawn: NDArray[np.bool_], cell: NDArray[np.float
             "barrier": round(float(hops.uphill[mine].mean()), 4),
             "log_prefactor": round(float(np.log10(hops.prefactors[mine]).mean()), 3),
         }
+        plain = mine & ~hops.carries
         shared = {"legendgroup": f"bin{number}", "legendrank": 20 + number, "meta": meta}
         name = f"{edges[number]:g} – {edges[number + 1]:g} eV"
-        crossing = _paths(hops, mine & hops.crosses) + _paths(hops, mine & hops.crosses, cell)
-        traces.append(_lines(_paths(hops, mine & ~hops.crosses), name, color, 4) | shared)
+        crossing = _paths(hops, plain & hops.crosses) + _paths(hops, plain & hops.crosses, cell)
+        traces.append(_lines(_paths(hops, plain & ~hops.crosses), name, color, 4) | shared)
         traces.append(
             _lines(crossing, name, blend(color, "#ffffff", 0.6), 3) | shared | {"showlegend": False}
         )
     return traces
 
 
-def _current_trace(hops: HopLines, cell: NDArray[np.float64]) -> Trace:
+def _current_trace(hops: HopLines, cell: Points) -> Trace:
     inner, outer = hops.carries & ~hops.crosses, hops.carries & hops.crosses
     paths = _paths(hops, inner) + _paths(hops, outer) + _paths(hops, outer, cell)
     return _lines(paths, "carry the current", ACCENT, 8) | {"legendrank": 30, "showlegend": bool(paths)}
 
 
-def _paths(
-    hops: HopLines, which: NDArray[np.bool_], cell: NDArray[np.float64] | None = None
-) -> list[NDArray[np.float64]]:
+def _paths(hops: HopLines, which: NDArray[np.bool_], cell: Points | None = None) -> list[Points]:
     """Start, saddle, end of each hop; with `cell`, shifted so that they end (rather than begin) inside it."""
     shift = hops.images[which] @ cell if cell is not None else 0.0
     stacked = np.stack(
@@ -118,14 +134,14 @@ def _paths(
     return list(stacked)
 
 
-def _lines(paths: list[NDArray[np.float64]], name: str, color: str, width: float) -> Trace:
+def _lines(paths: list[Points], name: str, color: str, width: float) -> Trace:
     return {
         "type": "scatter3d", "mode": "lines", "name": name, "hoverinfo": "skip",
         "line": {"color": color, "width": width}, **_broken(paths),
     }  # fmt: skip
 
 
-def _broken(paths: list[NDArray[np.float64]]) -> dict[str, list[float | None]]:
+def _broken(paths: list[Points]) -> dict[str, list[float | None]]:
     """Coordinates of many lines in one trace, with a gap (None) after each line."""
     columns: dict[str, list[float | None]] = {"x": [], "y": [], "z": []}
     for path in paths:
@@ -135,7 +151,7 @@ def _broken(paths: list[NDArray[np.float64]]) -> dict[str, list[float | None]]:
     return columns
 
 
-def _points(positions: NDArray[np.float64]) -> dict[str, list[float]]:
+def _points(positions: Points) -> dict[str, list[float]]:
     return {
         name: [round(float(v), 3) for v in values] for name, values in zip("xyz", positions.T, strict=True)
     }
@@ -151,7 +167,7 @@ def _saddle_trace(hops: HopLines, drawn: NDArray[np.bool_]) -> Trace:
             "symbol": "diamond", "size": 2.4, "color": [round(float(b), 3) for b in hops.uphill[rows]],
             "colorscale": colorscale(HOP_SCALE), "line": {"width": 0},
         },
-        "customdata": [_hop_data(hops, row) for row in rows],
+        "customdata": [_hop_data(hops, int(row)) for row in rows],
         "hovertemplate": "%{customdata[0]}%{text}<extra></extra>", "text": [""] * len(rows),
     }  # fmt: skip
 
@@ -170,7 +186,7 @@ def _hop_data(hops: HopLines, row: int) -> list[Any]:
     return [text, *(float(f"{number:.5g}") for number in numbers)]
 
 
-def _image_sites(hops: HopLines, drawn: NDArray[np.bool_], cell: NDArray[np.float64]) -> Trace:
+def _image_sites(hops: HopLines, drawn: NDArray[np.bool_], cell: Points) -> Trace:
     crossing = drawn & hops.crosses
     outside = np.concatenate([hops.end[crossing], hops.start[crossing] - hops.images[crossing] @ cell])
     return {
@@ -180,7 +196,7 @@ def _image_sites(hops: HopLines, drawn: NDArray[np.bool_], cell: NDArray[np.floa
     }  # fmt: skip
 
 
-def _site_trace(network: nx.MultiDiGraph) -> Trace:
+def _site_trace(network: nx.MultiDiGraph[Any]) -> Trace:
     nodes = list(network.nodes(data=True))
     energies = np.array([data["energy"] for _, data in nodes], dtype=float)
     above = energies - energies.min() if len(energies) else energies
@@ -195,7 +211,8 @@ def _site_trace(network: nx.MultiDiGraph) -> Trace:
         "tickfont": {"size": 11, "color": MUTED},
     }  # fmt: skip
     marker = {
-        "size": 8, "color": [round(float(height), 4) for height in above],
+        "size": round(8 * min(max(50 / max(len(nodes), 1), 0.06), 1) ** 0.25, 1),
+        "color": [round(float(height), 4) for height in above],
         "line": {"color": INK, "width": 0.5}, "colorscale": colorscale(SITE_SCALE), "colorbar": colorbar,
     }  # fmt: skip
     return {
@@ -207,7 +224,8 @@ def _site_trace(network: nx.MultiDiGraph) -> Trace:
 
 def _host_traces(host: Atoms) -> list[Trace]:
     """One trace an element, inside the cell, pale; of huge hosts only the first `MAX_ATOMS` atoms."""
-    positions = host.get_positions(wrap=bool(host.pbc.any()))[:MAX_ATOMS]
+    atoms = host[:MAX_ATOMS]
+    positions = atoms.get_positions(wrap=True) if host.pbc.any() else atoms.positions  # type: ignore[no-untyped-call]
     numbers = host.numbers[:MAX_ATOMS]
     traces = []
     for number in sorted(set(numbers.tolist()), reverse=True):
@@ -224,5 +242,5 @@ def _host_traces(host: Atoms) -> list[Trace]:
     return traces
 
 
-def _cell_trace(cell: NDArray[np.float64]) -> Trace:
+def _cell_trace(cell: Points) -> Trace:
     return _lines(list(cell_edges(cell)), "cell", "#aab4bf", 1.5) | {"legendrank": 50}

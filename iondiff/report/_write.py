@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 from html import escape
@@ -43,7 +44,8 @@ def write_report(run_folder: Path, output: Path | None = None) -> Path:
         temporary.write_text(page, encoding="utf-8")
         temporary.replace(output)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise RunError(
             f"report {output} cannot be written ({error.strerror}); choose another --output"
         ) from error

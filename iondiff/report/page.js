@@ -5,7 +5,8 @@
   const config = {
     responsive: true,
     displaylogo: false,
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "resetCameraLastSave3d", "tableRotation"],
+    showSendToCloud: false,
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetCameraLastSave3d"],
     toImageButtonOptions: { scale: 2 },
   };
   for (const [name, figure] of Object.entries(figures)) {

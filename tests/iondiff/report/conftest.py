@@ -38,12 +38,20 @@ def write_run(folder, n_sites=14, neighbours=3, seed=5):
     dump(folder / "teacher_check.json", make_teacher_check(network, rng))
     dump(
         folder / "certificate.json",
-        {"complete": False, "text": "2 cells of 1,331 stay undecided.", "undecided_cells": 2, "surface_error_eV": 0.004},
+        {
+            "complete": False,
+            "text": "2 cells of 1,331 stay undecided.",
+            "undecided_cells": 2,
+            "surface_error_eV": 0.004,
+        },
     )
     seconds = {"host": 0.4, "train": 61.0, "search": 93.0, "network": 1.0, "transport": 22.0}
     dump(folder / "summary.json", {"n_sites": n_sites, "wall_seconds": seconds})
     versions = {"numpy": "2.0.0", "torch": "2.13.0"}
-    dump(folder / "provenance.json", {"versions": versions, "seed": 1, "hashes": {"labels": "a1b2"}, "platform": "Linux"})
+    dump(
+        folder / "provenance.json",
+        {"versions": versions, "seed": 1, "hashes": {"labels": "a1b2"}, "platform": "Linux"},
+    )
     return folder
 
 
@@ -57,7 +65,7 @@ def make_host(rng):
 
 
 def make_network(rng, n_sites, neighbours):
-    """Random sites, each joined to its nearest ones (their nearest images); the two directions agree on the saddle."""
+    """Random sites, each joined to its nearest ones; both directions of a hop agree on the saddle."""
     network = nx.MultiDiGraph(schema="hopping-graph/1", cell=CELL.tolist(), guest="Cu")
     network.graph["search"] = {"evaluations": 125000, "grid": [50, 50, 50], "failed_bands": 1}
     positions = rng.random((n_sites, 3)) @ CELL
@@ -89,7 +97,9 @@ def add_hop(network, rng, source, target, image):
 
 
 def write_tables(folder, network):
-    sites = [{"site": n, "energy_eV": d["energy"], "x": d["position"][0]} for n, d in network.nodes(data=True)]
+    sites = [
+        {"site": n, "energy_eV": d["energy"], "x": d["position"][0]} for n, d in network.nodes(data=True)
+    ]
     pd.DataFrame(sites).to_csv(folder / "sites.csv", index=False)
     hops = [
         {"source": s, "target": t, "key": k, "image": " ".join(map(str, d["image"])), "barrier": d["barrier"]}
@@ -113,10 +123,13 @@ def make_training(rng):
         },
         "test_rmse_meV": 31.4, "test_rmse_low_meV": 16.2, "low_count": 35, "gradient_rmse_eV_A": 0.094,
         "by_distance": [{"from_A": a, "to_A": b, "count": n, "rmse_meV": e} for a, b, n, e in bins],
-        "by_energy": [{"from_eV": n, "to_eV": n + 1, "count": 35 - 9 * n, "rmse_meV": 16.0 + 20 * n} for n in range(4)],
+        "by_energy": [
+            {"from_eV": n, "to_eV": n + 1, "count": 35 - 9 * n, "rmse_meV": 16.0 + 20 * n} for n in range(4)
+        ],
         "label_noise_meV": 1.3,
         "learning_curve": [
-            {"labels": n, "rmse_meV": 2300 / n**0.6, "rmse_low_meV": 1100 / n**0.6} for n in (200, 500, 1000, 1800)
+            {"labels": n, "rmse_meV": 2300 / n**0.6, "rmse_low_meV": 1100 / n**0.6}
+            for n in (200, 500, 1000, 1800)
         ],
     }  # fmt: skip
 
@@ -127,7 +140,9 @@ def write_transport(folder, network, rng):
         exact = 1.7e-3 * np.exp(-0.83 / (kB * temperature))
         rows.append((temperature, exact, 0.0, "exact"))
         rows.append((temperature, exact * (1 + 0.05 * rng.normal()), 0.06 * exact, "walk"))
-    pd.DataFrame(rows, columns=["temperature", "D", "D_error", "method"]).to_csv(folder / "diffusivity.csv", index=False)
+    pd.DataFrame(rows, columns=["temperature", "D", "D_error", "method"]).to_csv(
+        folder / "diffusivity.csv", index=False
+    )
     fit = {"activation_energy_eV": 0.831, "activation_energy_error_eV": 0.0214, "D0_cm2_s": 1.7e-3}
     percolation = {"rank": 3, "barrier_1d_eV": 0.71, "barrier_2d_eV": 0.79, "barrier_3d_eV": 0.84}
     dump(folder / "transport.json", fit | {"percolation": percolation, "fits": {"exact": fit, "walk": fit}})
