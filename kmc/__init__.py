@@ -1,4 +1,4 @@
-"""Transport on hopping graphs: exact solutions, kinetic Monte Carlo, and error bars that mean what they say."""
+"""Transport on hopping graphs: exact solutions, kinetic Monte Carlo, error bars that mean what they say."""
 
 from kmc.arrhenius import ArrheniusFit, CurvatureWarning, fit_arrhenius, sweep
 from kmc.exact import Solution, activation_energy, current_hops, diffusion_tensor, occupation, solve

@@ -24,7 +24,7 @@ FACTOR_UP_TO = 60_000
 
 @dataclass(frozen=True)
 class DrivenSolution:
-    """One component: occupation (n,) sums to 1; velocity (3,) and tensor (3, 3) per second, in its lattice vectors."""
+    """One component; velocity (3,) and tensor (3, 3) count its lattice vectors, per second."""
 
     occupation: Floats
     velocity: Floats
@@ -44,7 +44,8 @@ def solve_driven(rates: Rates, part: Component) -> DrivenSolution:
     n = len(part.sites)
     if n > FACTOR_UP_TO:
         raise GraphError(
-            f"{n} connected sites without detailed balance; the exact solution goes to {FACTOR_UP_TO}: walk it"
+            f"{n} connected sites without detailed balance; the exact solution ends at {FACTOR_UP_TO}, "
+            "walk them instead"
         )
     network = rates.network
     local = np.empty(network.n_sites, dtype=np.int64)
@@ -54,16 +55,14 @@ def solve_driven(rates: Rates, part: Component) -> DrivenSolution:
     unit = float(exponent.max())
     if unit - exponent.min() > 600:
         raise GraphError(
-            f"the rates span e^{unit - exponent.min():.0f} at {rates.temperature} K; ask for a higher temperature"
+            f"the rates span e^{unit - exponent.min():.0f} at {rates.temperature} K; "
+            "ask for a higher temperature"
         )
     rate = np.exp(exponent - unit)
     windings = part.windings.astype(np.float64)
     away = source != target
     pull = sparse.coo_matrix((rate[away], (source[away], target[away])), shape=(n, n)).tocsr()
-    if n <= RENEWAL_UP_TO:
-        occupied = _elimination.stationary(pull.toarray())
-    else:
-        occupied = _steady_state(pull)
+    occupied = _elimination.stationary(pull.toarray()) if n <= RENEWAL_UP_TO else _steady_state(pull)
     step = rate[:, None] * windings
     bias = np.zeros((n, 3))
     np.add.at(bias, source, step)
@@ -94,7 +93,8 @@ def _steady_state(pull: sparse.csr_matrix) -> Floats:
     total = occupied.sum()
     if not np.isfinite(total):
         raise GraphError(
-            "the steady state of this driven graph cannot be resolved in double precision; raise the temperature"
+            "the steady state of this driven graph cannot be resolved in double precision; "
+            "raise the temperature"
         )
     result: Floats = occupied / total
     return result

@@ -1,11 +1,13 @@
 """Exact elimination of sites, one by one, without a single subtraction of rates.
 
 Reversible graphs: eliminating a site turns the star of its conductances into a mesh between its neighbours
-(Schur complement of the graph's Laplacian). Each pair of sites keeps one conductance c and one displacement d; what
-merging parallel hops loses of the quadratic form, c₁c₂/(c₁+c₂) (d₁−d₂)(d₁−d₂)ᵀ, is positive and collected on the
-side. Driven graphs: the same elimination on the hop distributions of a Markov renewal process, each carried
-to second order in displacement and time (Grassmann, Taksar and Heyman, Oper. Res. 33, 1107 (1985), with moments).
+(Schur complement of the graph's Laplacian). Each pair of sites keeps one conductance c and one displacement
+d; what merging parallel hops loses of the quadratic form, c₁c₂/(c₁+c₂) (d₁−d₂)(d₁−d₂)ᵀ, is positive and
+collected on the side. Driven graphs: the same elimination on the hop distributions of a Markov renewal
+process, each carried to second order in displacement and time (Grassmann, Taksar and Heyman, Oper. Res. 33,
+1107 (1985), with moments).
 """
+# ruff: noqa: C901, PLR0912 - loops over arrays, compiled as one piece
 
 from __future__ import annotations
 
@@ -56,14 +58,15 @@ def _join(
 
 @njit(cache=True)
 def star_mesh(n: int, source: Any, target: Any, strength: Any, displacement: Any) -> Any:
-    """Diffusion of a reversible walk: minimum over χ of Σ c (d + χ_j − χ_i)(d + χ_j − χ_i)ᵀ, and where it is taken.
+    """Diffusion of a reversible walk: least Σ c (d + χ_j − χ_i)(d + χ_j − χ_i)ᵀ over χ, and the χ.
 
     Parameters
     ----------
     n
         Number of sites.
     source, target, strength, displacement
-        (p,), (p,), (p,), (p, 3): each pair of a hop and its reverse once; strength is its conductance π_i w_ij.
+        (p,), (p,), (p,), (p, 3): each pair of a hop and its reverse once; strength is its conductance π_i
+        w_ij.
 
     Returns
     -------
@@ -189,8 +192,8 @@ def _multiply_add(out: Any, a: Any, b: Any) -> None:
 def renewal(n: int, source: Any, target: Any, rate: Any, displacement: Any) -> Any:
     """Drift and diffusion of any irreducible walk, detailed balance or not.
 
-    All sites but one are eliminated; what is left is a renewal process of returns to that site, with displacement x
-    and duration t: v = E x / E t and D = E (x − vt)(x − vt)ᵀ / 2 E t.
+    All sites but one are eliminated; what is left is a renewal process of returns to that site, with
+    displacement x and duration t: v = E x / E t and D = E (x − vt)(x − vt)ᵀ / 2 E t.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""Spanning forests of periodic graphs: components, which lattice vectors their loops wind around, and from when on."""
+"""Spanning forests of periodic graphs: components, what their loops wind around, and from when on."""
+# ruff: noqa: C901, PLR0912 - loops over arrays, compiled as one piece
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def _find(parent: Any, offset: Any, potential: Any, site: int) -> int:
 
 @njit(cache=True)
 def add_vector(basis: Any, rank: int, vector: Any) -> int:
-    """Add an integer vector to an independent set (3, 3) of `rank` rows if it is independent of them; the new rank."""
+    """Add an integer vector to `rank` independent rows of (3, 3) if it depends on none; the new rank."""
     if rank == 3 or (vector[0] == 0 and vector[1] == 0 and vector[2] == 0):
         return rank
     if rank > 0:
@@ -72,10 +73,10 @@ def spanning_forest(n_sites: int, source: Any, target: Any, image: Any, step: An
     Returns
     -------
     component : (n,) numbered from 0 by their lowest site
-    offset : (n, 3) lattice vector of each site such that image + offset[target] − offset[source] = 0 on the forest
-    potential : (n,) such that potential[target] − potential[source] = step on the forest
-    rank_hop : (n, 3) for component c the hop with which its first cluster percolates in 1, 2, 3 directions; −1: never
-    best_hop : (3,) the same over the whole graph
+    offset : (n, 3) lattice vector of each site such that image + offset[target] − offset[source] = 0 on the
+    forest potential : (n,) such that potential[target] − potential[source] = step on the forest
+    rank_hop : (n, 3) for component c the hop with which its first cluster percolates in 1, 2, 3 directions;
+    −1: never best_hop : (3,) the same over the whole graph
     """
     parent = np.arange(n_sites)
     offset = np.zeros((n_sites, 3), dtype=np.int64)

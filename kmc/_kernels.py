@@ -1,22 +1,24 @@
 """The walk itself: arrays in, arrays out.
 
-One hop is one 64-bit random number, one comparison and two loads from one cache line. A site owns 2^k slots of an alias
-table; a slot is four words: a threshold, the two hops it chooses between, and the site's mean residence time. A hop is one
-word: 27 bits say where the target's slots begin, 6 bits hold 63 − k of the target, and three fields of 10 bits what
-the hop winds, so that one addition counts all three directions. Sixteen walkers are interleaved to hide the latency.
+One hop is one 64-bit random number, one comparison and two loads from one cache line. A site owns 2^k slots
+of an alias table; a slot is four words: a threshold, the two hops it chooses between, and the site's mean
+residence time. A hop is one word: 27 bits say where the target's slots begin, 6 bits hold 63 − k of the
+target, and three fields of 10 bits what the hop winds, so that one addition counts all three directions.
+Sixteen walkers are interleaved to hide the latency.
 
-Random numbers: the two halves of the 128-bit product s · (s xor key), folded by xor, s advancing by a constant
-(the construction of wyrand). Each walker has its own key and its own start.
+Random numbers: the two halves of the 128-bit product s · (s xor key), folded by xor, s advancing by a
+constant (the construction of wyrand). Each walker has its own key and its own start.
 """
+# ruff: noqa: C901 - loops over arrays, compiled as one piece
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+
+from kmc._bits import as_bits, as_float, fold
 
 LANES = 16
 ROW_BITS = 27
@@ -33,49 +35,16 @@ _ADVANCE = _U(0xA0761D6478BD642F)
 _FULL = _U(0xFFFFFFFFFFFFFFFF)
 
 
-@intrinsic
-def _fold(typingctx: Any, a: Any, b: Any) -> Any:
-    """High and low half of a · b, xored."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wide, word = ir.IntType(128), ir.IntType(64)
-        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
-        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), word)
-        return builder.xor(builder.trunc(product, word), high)
-
-    return types.uint64(types.uint64, types.uint64), generate
-
-
-@intrinsic
-def _as_float(typingctx: Any, a: Any) -> Any:
-    """The same 64 bits read as a float."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.DoubleType())
-
-    return types.float64(types.uint64), generate
-
-
-@intrinsic
-def _as_bits(typingctx: Any, a: Any) -> Any:
-    """The bits of a float."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return types.uint64(types.float64), generate
-
-
 @njit(cache=True)
 def draw(key: Any, state: Any) -> Any:
     """One random word; the caller advances the state by `advance`."""
-    return _fold(state, state ^ key)
+    return fold(state, state ^ key)
 
 
 @njit(cache=True)
 def exponential(bits: Any) -> float:
     """Exponentially distributed number of mean one from 64 random bits."""
-    return -np.log((float(bits >> _U(11)) + 0.5) * 2.0**-53)
+    return float(-np.log((float(bits >> _U(11)) + 0.5) * 2.0**-53))
 
 
 @njit(cache=True)
@@ -155,7 +124,7 @@ def build_table(
             table[at + 1] = words[s]
             table[at + 2] = words[s]
         for s in range(slots):
-            table[4 * (row[i] + s) + 3] = _as_bits(residence[i])
+            table[4 * (row[i] + s) + 3] = as_bits(residence[i])
     return table, start, row[:n]
 
 
@@ -243,9 +212,9 @@ def _mean_hops(
     for _ in range(hops):
         for lane in range(lanes):
             state[lane] += _ADVANCE
-            bits = _fold(state[lane], state[lane] ^ key[lane])
+            bits = fold(state[lane], state[lane] ^ key[lane])
             at = _slot(word[lane], bits)
-            clock[lane] += _as_float(table[at + _U(3)])
+            clock[lane] += as_float(table[at + _U(3)])
             word[lane] = _choose(table, at, word[lane], bits)
             count[lane] += np.int64(word[lane]) >> _FIELDS
 
@@ -257,11 +226,11 @@ def _exponential_hops(
     for _ in range(hops):
         for lane in range(lanes):
             state[lane] += _ADVANCE
-            bits = _fold(state[lane], state[lane] ^ key[lane])
+            bits = fold(state[lane], state[lane] ^ key[lane])
             state[lane] += _ADVANCE
-            more = _fold(state[lane], state[lane] ^ key[lane])
+            more = fold(state[lane], state[lane] ^ key[lane])
             at = _slot(word[lane], bits)
-            clock[lane] += _as_float(table[at + _U(3)]) * exponential(more)
+            clock[lane] += as_float(table[at + _U(3)]) * exponential(more)
             word[lane] = _choose(table, at, word[lane], bits)
             count[lane] += np.int64(word[lane]) >> _FIELDS
 

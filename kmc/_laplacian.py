@@ -1,9 +1,10 @@
 """Large graph Laplacians: conjugate gradients preconditioned by a randomly thinned elimination.
 
-Eliminating a site exactly joins all its neighbours; here each neighbour is joined to one later neighbour only, drawn
-with the right expectation (Kyng and Sachdeva, arXiv:1605.02353). The factor has no more entries than the graph, and
-it does not care how many orders of magnitude the conductances span.
+Eliminating a site exactly joins all its neighbours; here each neighbour is joined to one later neighbour
+only, drawn with the right expectation (Kyng and Sachdeva, arXiv:1605.02353). The factor has no more entries
+than the graph, and it does not care how many orders of magnitude the conductances span.
 """
+# ruff: noqa: C901, PLR0912, PLR0915 - loops over arrays, compiled as one piece
 
 from __future__ import annotations
 
@@ -52,14 +53,12 @@ def thinned_factor(n: int, source: Any, target: Any, strength: Any, seed: int) -
     weight = np.empty(len(source))
     following = np.empty(len(source), dtype=np.int64)
     head = np.full(n, -1, dtype=np.int64)
-    used = 0
     for e in range(len(source)):
         i, j = source[e], target[e]
         if rank[i] > rank[j]:
             i, j = j, i
-        other[used], weight[used], following[used] = j, strength[e], head[i]
-        head[i] = used
-        used += 1
+        other[e], weight[e], following[e] = j, strength[e], head[i]
+        head[i] = e
     start = np.zeros(n + 1, dtype=np.int64)
     entry = np.empty(2 * len(source) + 16, dtype=np.int64)
     value = np.empty(2 * len(source) + 16)

@@ -1,4 +1,4 @@
-"""Which lattice vectors the loops of a component wind around, and coordinates in which the fastest come first."""
+"""What the loops of a component wind around, and coordinates in which the fastest windings come first."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def adapted_coordinates(basis: Integers, cell: Floats) -> tuple[Integers, Floats
         # Euclid on the columns right of the pivot, until this row is zero there.
         while any(row[pivot + 1 :]):
             column = min((c for c in range(pivot, 3) if row[c]), key=lambda c: abs(row[c]))
-            for matrix in (rows, transform):
-                for line in matrix:
+            for table in (rows, transform):
+                for line in table:
                     line[pivot], line[column] = line[column], line[pivot]
             for other in range(pivot + 1, 3):
                 times = row[other] // row[pivot]
-                for matrix in (rows, transform):
-                    for line in matrix:
+                for table in (rows, transform):
+                    for line in table:
                         line[other] -= times * line[pivot]
     matrix = np.array(transform, dtype=np.int64)
     inverse = np.rint(np.linalg.inv(matrix)).astype(np.int64)

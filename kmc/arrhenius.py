@@ -1,4 +1,4 @@
-"""Diffusivity against temperature: sweeps into tables, Arrhenius fits with errors, and a warning where one line will not do."""
+"""Diffusivity against temperature: sweeps, Arrhenius fits, a warning where one line will not do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from kmc.transport import Estimate, tracer_diffusivity
 from kmc.walkers import simulate
 
 METHODS = ("exact", "walk")
-#: A quadratic term this many standard errors from zero is called curvature, if it also bends D by more than ...
+#: A quadratic term this many standard errors from zero is called curvature, if it also bends D by more than
+#: ...
 CURVATURE_SIGMAS = 3.0
 #: ... this (in ln D) at the ends of the data.
 CURVATURE_EFFECT = 0.1
@@ -76,7 +77,9 @@ def sweep(
     task = partial(_point, network, method, seed, options)
     places = range(len(chosen))
     results = (
-        list(executor.map(task, chosen, places)) if executor else [task(t, i) for t, i in zip(chosen, places)]
+        list(executor.map(task, chosen, places))
+        if executor
+        else [task(t, i) for t, i in zip(chosen, places, strict=True)]
     )
     return pd.DataFrame(
         {
@@ -155,8 +158,8 @@ class ArrheniusFit:
 def fit_arrhenius(table: pd.DataFrame, *, method: str | None = None) -> ArrheniusFit:
     """Fit an Arrhenius line to a sweep.
 
-    Rows with errors are weighted by them. Where there are none (exact data, or no such column) every row weighs
-    the same in ln D and the errors come from the scatter about the line.
+    Rows with errors are weighted by them. Where there are none (exact data, or no such column) every row
+    weighs the same in ln D and the errors come from the scatter about the line.
 
     Parameters
     ----------
@@ -168,7 +171,8 @@ def fit_arrhenius(table: pd.DataFrame, *, method: str | None = None) -> Arrheniu
     Raises
     ------
     GraphError
-        A column is missing, fewer than two temperatures, D not above zero, or several methods and none chosen.
+        A column is missing, fewer than two temperatures, D not above zero, or several methods and none
+        chosen.
 
     Warns
     -----
@@ -197,7 +201,8 @@ def fit_arrhenius(table: pd.DataFrame, *, method: str | None = None) -> Arrheniu
         Ea_error=float(np.sqrt(covariance[1, 1])),
         D0=float(np.exp(line[0])),
         ln_D0_error=float(np.sqrt(covariance[0, 0])),
-        covariance=covariance * np.array([[1.0, -1.0], [-1.0, 1.0]]),  # of (ln D0, Ea), Ea being minus the slope
+        covariance=covariance
+        * np.array([[1.0, -1.0], [-1.0, 1.0]]),  # of (ln D0, Ea), Ea being minus the slope
         degrees_of_freedom=freedom if freedom > 0 else float("inf"),
         chi_square=chi_square,
         curvature=curvature,
@@ -223,7 +228,8 @@ def _rows(table: pd.DataFrame, method: str | None) -> tuple[pd.DataFrame, str]:
     missing = [name for name in ("temperature", "D") if name not in table]
     if missing:
         raise GraphError(
-            f"the table has no column {missing[0]!r}, only {list(table.columns)}; kmc.sweep makes one that fits"
+            f"the table has no column {missing[0]!r}, only {list(table.columns)}; kmc.sweep makes one "
+            "that fits"
         )
     if "method" not in table:
         return table, method or "unknown"
@@ -252,20 +258,23 @@ def _refuse_rows(temperatures: Floats, diffusivity: Floats, errors: Floats) -> N
         check_temperature(float(temperature))
     if len(np.unique(temperatures)) < 2:
         raise GraphError(
-            f"an Arrhenius line needs at least two temperatures; the table has {np.unique(temperatures).tolist()}"
+            "an Arrhenius line needs at least two temperatures; the table has "
+            f"{np.unique(temperatures).tolist()}"
         )
     bad = ~(np.isfinite(diffusivity) & (diffusivity > 0))
     if bad.any():
         where = int(np.argmax(bad))
         raise GraphError(
-            f"D at {temperatures[where]:g} K is {diffusivity[where]}; an Arrhenius line needs D above zero, leave that row out"
+            f"D at {temperatures[where]:g} K is {diffusivity[where]}; an Arrhenius line needs D above "
+            "zero, leave that row out"
         )
     if not (np.isfinite(errors) & (errors >= 0)).all():
         raise GraphError(f"D_error holds {errors.tolist()}; wanted finite numbers of at least zero")
     if (errors > 0).any() and not (errors > 0).all():
         where = int(np.argmin(errors > 0))
         raise GraphError(
-            f"D_error is zero at {temperatures[where]:g} K but not everywhere; fit exact and measured rows apart (method=)"
+            f"D_error is zero at {temperatures[where]:g} K but not everywhere; fit exact and measured "
+            "rows apart (method=)"
         )
 
 

@@ -1,15 +1,15 @@
 """What a hopping graph conducts, without a random number.
 
 With πQ = 0, b_i = Σ_e w_e d_e and v = π·b, solve Qχ = −(b − v); then
-D = ½ Σ_e π_i w_e (d_e + χ_j − χ_i)(d_e + χ_j − χ_i)ᵀ, e running over all hops. A hop contributes the part of its
-displacement that the walk does not take back.
+D = ½ Σ_e π_i w_e (d_e + χ_j − χ_i)(d_e + χ_j − χ_i)ᵀ, e running over all hops. A hop contributes the part of
+its displacement that the walk does not take back.
 
-Three things make the numbers exact in the small and robust in the large. Sites are first carried, by whole lattice
-vectors, along the strongest spanning forest into one cell, so that hops which only rattle have displacement zero, not
-nearly zero. The loops that remain are counted in lattice vectors adapted to the graph, fastest winding first, so that a
-slow direction is never the small difference of two fast ones, and a direction that does not percolate is exactly
-zero. Small graphs are then eliminated site by site without subtractions (`kmc._elimination`), large ones solved by
-preconditioned conjugate gradients (`kmc._laplacian`).
+Three things make the numbers exact in the small and robust in the large. Sites are first carried, by whole
+lattice vectors, along the strongest spanning forest into one cell, so that hops which only rattle have
+displacement zero, not nearly zero. The loops that remain are counted in lattice vectors adapted to the
+graph, fastest winding first, so that a slow direction is never the small difference of two fast ones, and a
+direction that does not percolate is exactly zero. Small graphs are then eliminated site by site without
+subtractions (`kmc._elimination`), large ones solved by preconditioned conjugate gradients (`kmc._laplacian`).
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ class Component:
     rank
         In how many directions it percolates, 1 to 3.
     vectors
-        (3, 3), Å: the lattice vectors in which `windings` count, fastest winding first; unimodular to the cell.
+        (3, 3), Å: the lattice vectors in which `windings` count, fastest winding first; unimodular to the
+        cell.
     windings
-        (m, 3), whole numbers: what each hop winds once sites are carried into one cell along the strongest forest.
+        (m, 3), whole numbers: what each hop winds once sites are carried into one cell along the strongest
+        forest.
     """
 
     index: int
@@ -81,7 +83,8 @@ class Solution:
     corrector
         (n, 3), Å: position + corrector is a martingale of the walk; within a component up to a constant.
     share
-        (m,), part of the trace of the tensor that each hop dissipates; sums to 1, or all zero where nothing percolates.
+        (m,), part of the trace of the tensor that each hop dissipates; sums to 1, or all zero where nothing
+        percolates.
     residual
         Largest relative residual of the linear solves (energy norm); 0 where sites were eliminated exactly.
     components
@@ -191,9 +194,9 @@ def diffusion_tensor(
 ) -> Floats:
     """Diffusion tensor of one carrier: (3, 3), cm²/s, exact.
 
-    The carrier starts in equilibrium: Boltzmann-distributed over all sites, so every disconnected component counts
-    with its weight. Directions in which nothing percolates are exactly zero. In a field, or on a graph without
-    detailed balance, this is the spreading around the mean drift.
+    The carrier starts in equilibrium: Boltzmann-distributed over all sites, so every disconnected component
+    counts with its weight. Directions in which nothing percolates are exactly zero. In a field, or on a
+    graph without detailed balance, this is the spreading around the mean drift.
 
     Parameters
     ----------
@@ -227,8 +230,8 @@ def occupation(graph: Graph | Network, temperature: float, **options: Any) -> pd
 def activation_energy(graph: Graph | Network, temperature: float) -> float:
     """Activation energy −d ln D / d(1/kT) of the isotropic D at a temperature, eV, as an exact derivative.
 
-    The corrector is stationary, so only the conductances need differentiating: E = Σ_hops share · saddle energy −
-    ⟨site energy⟩. Which barriers matter is therefore the column `share` of `current_hops`.
+    The corrector is stationary, so only the conductances need differentiating: E = Σ_hops share · saddle
+    energy − ⟨site energy⟩. Which barriers matter is therefore the column `share` of `current_hops`.
 
     Raises
     ------
@@ -252,8 +255,9 @@ def current_hops(graph: Graph | Network, temperature: float) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns source, target, key, image, barrier (eV), saddle_energy (eV), share: the part of the trace of D that is
-        dissipated in this hop and its reverse together. Each such pair is one row; hops without any share are left out.
+        Columns source, target, key, image, barrier (eV), saddle_energy (eV), share: the part of the trace of
+        D that is dissipated in this hop and its reverse together. Each such pair is one row; hops without
+        any share are left out.
     """
     solution = solve(graph, temperature)
     network = solution.rates.network
@@ -298,7 +302,7 @@ def _groups(label: Integers, count: int) -> list[Integers]:
 
 
 def _solve_balanced(rates: Rates, part: Component) -> tuple[Floats, Floats, Floats, float, float]:
-    """Tensor (3, 3), corrector (n, 3) and dissipation (m,) in adapted coordinates; ln of their unit; residual."""
+    """Tensor (3, 3), corrector (n, 3), dissipation (m,), the logarithm of their unit, and the residual."""
     network = rates.network
     local = np.empty(network.n_sites, dtype=np.int64)
     local[part.sites] = np.arange(len(part.sites))
@@ -354,7 +358,8 @@ def _descaled(tensor: Floats, scale: float, temperature: float) -> Floats:
     scaled: Floats = tensor * np.exp(scale)
     if not np.isfinite(scaled).all() or (np.trace(tensor) > 0 and np.trace(scaled) < np.finfo(float).tiny):
         raise GraphError(
-            f"D at {temperature} K is about 10^{(np.log(np.trace(tensor)) + scale) / np.log(10):.0f} cm²/s, outside what a "
+            f"D at {temperature} K is about 10^{(np.log(np.trace(tensor)) + scale) / np.log(10):.0f} "
+            "cm²/s, outside what a "
             "float holds; ask for a higher temperature"
         )
     return scaled

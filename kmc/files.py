@@ -1,4 +1,4 @@
-"""Hopping graphs on disk: NetworkX node-link JSON and GraphML, read with suspicion and written all or nothing."""
+"""Hopping graphs on disk: node-link JSON and GraphML, read with suspicion and written all or nothing."""
 
 from __future__ import annotations
 
@@ -118,13 +118,25 @@ def _read_json(path: Path) -> Graph:
         or not isinstance(data.get("edges"), list)
     ):
         raise GraphError("not node-link JSON: wanted an object with the lists 'nodes' and 'edges'")
-    names = set()
+    _check_ends(data, _site_names(data))
+    if data.get("directed") is not True or data.get("multigraph") is not True:
+        raise GraphError("the graph is not a directed multigraph; write a networkx.MultiDiGraph")
+    graph: Graph = nx.node_link_graph(data, edges="edges")
+    return graph
+
+
+def _site_names(data: dict[str, Any]) -> set[int | str]:
+    names: set[int | str] = set()
     for number, node in enumerate(data["nodes"]):
         if not isinstance(node, dict) or not isinstance(node.get("id"), (int, str)):
             raise GraphError(f"entry {number} of 'nodes' has no 'id' that is an integer or text: {node!r}")
         if node["id"] in names:
             raise GraphError(f"node {node['id']!r} appears twice; give every site its own 'id'")
         names.add(node["id"])
+    return names
+
+
+def _check_ends(data: dict[str, Any], names: set[int | str]) -> None:
     for number, edge in enumerate(data["edges"]):
         if not isinstance(edge, dict):
             raise GraphError(
@@ -133,12 +145,10 @@ def _read_json(path: Path) -> Graph:
         for end in ("source", "target"):
             if not isinstance(edge.get(end), (int, str)) or edge[end] not in names:
                 raise GraphError(
-                    f"edge {edge.get('source')!r} -> {edge.get('target')!r}: its {end} is not among the nodes; "
+                    f"edge {edge.get('source')!r} -> {edge.get('target')!r}: its {end} is not among "
+                    "the nodes; "
                     "add that site or remove the edge"
                 )
-    if data.get("directed") is not True or data.get("multigraph") is not True:
-        raise GraphError("the graph is not a directed multigraph; write a networkx.MultiDiGraph")
-    return nx.node_link_graph(data, edges="edges")
 
 
 def _graphml_bytes(graph: Graph) -> bytes:
@@ -199,7 +209,8 @@ def _unflat(name: str, data: dict[str, Any]) -> dict[str, Any]:
             values[attribute] = json.loads(values[attribute])
         except (json.JSONDecodeError, TypeError):
             raise GraphError(
-                f"{name}: {attribute} is {values[attribute]!r}; wanted a list of numbers like '[0.0, 1.5, 2.0]'"
+                f"{name}: {attribute} is {values[attribute]!r}; wanted a list of numbers like '[0.0, "
+                "1.5, 2.0]'"
             ) from None
     values.pop("node_default", None)
     values.pop("edge_default", None)

@@ -1,7 +1,7 @@
 """The graph contract: a NetworkX hopping graph, checked and laid out as flat arrays.
 
-Site i sits at ``position[i]``; hop e leaves ``source[e]`` and arrives at ``position[target[e]] + image[e] @ cell``.
-Hops carry their periodic image, so there is no minimum-image guess anywhere in this package.
+Site i sits at ``position[i]``; hop e leaves ``source[e]`` and arrives at ``position[target[e]] + image[e] @
+cell``. Hops carry their periodic image, so there is no minimum-image guess anywhere in this package.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class Network:
 def validate(graph: Graph) -> None:
     """Check a graph against contract 2, to the letter.
 
-    Beyond what `compile_graph` needs, the positions lie inside the cell, a guest is named, and the prefactors obey
-    detailed balance: their forward/backward ratios close around every loop.
+    Beyond what `compile_graph` needs, the positions lie inside the cell, a guest is named, and the
+    prefactors obey detailed balance: their forward/backward ratios close around every loop.
 
     Raises
     ------
@@ -119,23 +119,26 @@ def validate(graph: Graph) -> None:
     if outside.any():
         site = int(np.argmax(outside))
         raise GraphError(
-            f"node {network.labels[site]!r} lies outside the cell, at fractional {np.round(fractional[site], 6).tolist()}; "
+            f"node {network.labels[site]!r} lies outside the cell, at fractional "
+            f"{np.round(fractional[site], 6).tolist()}; "
             "wrap its position and correct the images of its hops"
         )
     _, gap = prefactor_weights(network)
     if network.n_hops and gap.max() > LOOP_TOLERANCE:
         hop = int(np.argmax(gap))
         raise GraphError(
-            f"{network.name_of(hop)}: the prefactor ratios do not close around a loop through it (off by a factor "
-            f"{np.exp(gap[hop]):.6g}), so no equilibrium exists; correct the prefactors of the hops in that loop"
+            f"{network.name_of(hop)}: the prefactor ratios do not close around a loop through it (off "
+            "by a factor "
+            f"{np.exp(gap[hop]):.6g}), so no equilibrium exists; correct the prefactors of the hops in "
+            "that loop"
         )
 
 
 def prefactor_weights(network: Network) -> tuple[Floats, Floats]:
     """Site weights that the prefactors imply, and by how much each hop contradicts them.
 
-    Detailed balance asks ν_ij / ν_ji = g_j / g_i. The logarithm of g is carried along a spanning forest, with mean
-    zero in each connected component (nothing relates components to each other).
+    Detailed balance asks ν_ij / ν_ji = g_j / g_i. The logarithm of g is carried along a spanning forest,
+    with mean zero in each connected component (nothing relates components to each other).
 
     Returns
     -------
@@ -168,7 +171,8 @@ def site_potential(network: Network, step: Floats) -> tuple[Floats, Floats]:
 def compile_graph(graph: Graph) -> Network:
     """Lay a graph out as arrays, refusing whatever would make an answer meaningless.
 
-    Prefactors need not obey detailed balance here (a driven ring is a fair question); `validate` asks for that too.
+    Prefactors need not obey detailed balance here (a driven ring is a fair question); `validate` asks for
+    that too.
 
     Parameters
     ----------
@@ -229,7 +233,8 @@ def compile_graph(graph: Graph) -> Network:
     if edges and disagreement.max() > SADDLE_TOLERANCE_EV:
         hop = int(np.argmax(disagreement))
         raise GraphError(
-            f"{names[hop]}: its saddle lies at {saddle[hop]:.9g} eV, that of its reverse at {saddle[reverse[hop]]:.9g} eV; "
+            f"{names[hop]}: its saddle lies at {saddle[hop]:.9g} eV, that of its reverse at "
+            f"{saddle[reverse[hop]]:.9g} eV; "
             "make energy[source] + barrier the same in both directions"
         )
     displacement = positions[target] - positions[source] + whole @ cell
@@ -310,17 +315,17 @@ def _is_numeric(value: Any, width: int) -> bool:
     return array.dtype.kind in "fiu" and array.shape == shape and bool(np.isfinite(array).all())
 
 
-def _refuse(bad: npt.NDArray[np.bool_], names: _EdgeNames, attribute: str, values: Any, wanted: str) -> None:
-    rows = bad.reshape(len(bad), -1).any(axis=1) if len(bad) else bad
-    if rows.any():
-        hop = int(np.argmax(rows))
+def _refuse(bad: Any, names: _EdgeNames, attribute: str, values: Any, wanted: str) -> None:
+    rows = np.argwhere(bad)
+    if len(rows):
+        hop = int(rows[0, 0])
         raise GraphError(f"{names[hop]}: {attribute} is {np.asarray(values)[hop].tolist()}; wanted {wanted}")
 
 
 def _reverse_hops(
     names: _EdgeNames, source: Integers, target: Integers, image: Integers, saddle: Floats, prefactor: Floats
 ) -> Integers:
-    """Index (m,) of the hop that undoes each hop; parallel hops are paired by saddle energy, then by prefactor."""
+    """Index (m,) of each hop's reverse; parallel hops are paired by saddle energy, then prefactor."""
     tie_break = [prefactor, np.round(saddle / (10 * SADDLE_TOLERANCE_EV))]
     forward = np.column_stack([source, target, image])
     backward = np.column_stack([target, source, -image])
@@ -358,10 +363,9 @@ def _saddle_fraction(
     offset = saddles - start - 0.5 * displacement
     known = np.isfinite(offset).all(axis=1)
     offset[~known] = 0.0
-    offset -= (
-        np.rint(offset @ np.linalg.inv(cell)) @ cell
-    )  # the copy of the saddle nearest to the middle of the hop
+    # Of all copies of the saddle, the one nearest to the middle of the hop.
+    offset -= np.rint(offset @ np.linalg.inv(cell)) @ cell
     length_squared = np.maximum(np.einsum("ij,ij->i", displacement, displacement), 1e-300)
-    fraction = np.clip(0.5 + np.einsum("ij,ij->i", offset, displacement) / length_squared, 0.0, 1.0)
+    fraction: Floats = np.clip(0.5 + np.einsum("ij,ij->i", offset, displacement) / length_squared, 0.0, 1.0)
     # A hop and its reverse share one saddle: their fractions add up to one.
     return np.where(known & known[reverse], 0.5 * (fraction + 1.0 - fraction[reverse]), 0.5)

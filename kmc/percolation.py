@@ -20,14 +20,15 @@ class Percolation:
     rank
         In how many independent directions the graph percolates: 0 to 3.
     energies
-        (3,), eV: lowest saddle energy at which one connected cluster of sites percolates in 1, 2, 3 directions;
-        infinite where it never does.
+        (3,), eV: lowest saddle energy at which one connected cluster of sites percolates in 1, 2, 3
+        directions; infinite where it never does.
     barriers
         (3,), eV: the same above the lowest site energy of the graph.
     hops
         For each number of directions, the hop (source, target, key) that opens it; None where none does.
     components
-        Table of the connected components: sites, rank, lowest site energy, and energy_1, energy_2, energy_3 (eV).
+        Table of the connected components: sites, rank, lowest site energy, and energy_1, energy_2, energy_3
+        (eV).
     """
 
     rank: int

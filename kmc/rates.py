@@ -1,8 +1,9 @@
 """Barriers, prefactors, temperature and field into rates, and the equilibrium they imply.
 
-Hop e from i to j has the rate w = ν exp(−(S − E_i) / kT), S the saddle energy both directions share. In a uniform
-field F a carrier of charge q (in e) has q F·r less energy at r, so the barrier falls by q F·(saddle − start).
-Everything is kept as logarithms until the last moment: rates of one graph may span more than a float can hold.
+Hop e from i to j has the rate w = ν exp(−(S − E_i) / kT), S the saddle energy both directions share. In a
+uniform field F a carrier of charge q (in e) has q F·r less energy at r, so the barrier falls by q F·(saddle
+− start). Everything is kept as logarithms until the last moment: rates of one graph may span more than a
+float can hold.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from kmc.network import Floats, GraphError, Integers, Network, prefactor_weights
 KB = constants.k / constants.e
 #: kT/h at 1 K, Hz.
 EYRING_HZ_PER_K = constants.k / constants.h
-#: Loops whose rates disagree with detailed balance by less than this (in the logarithm) are counted as balanced.
+#: Loops whose rates disagree with detailed balance by less than this (in the logarithm) are counted as
+#: balanced.
 BALANCE_TOLERANCE = 1e-9
 
 #: A temperature-dependent barrier: (barriers in eV (m,), temperature in K) -> barriers in eV (m,).
@@ -39,11 +41,12 @@ class Rates:
     log_rates
         (m,), ln(Hz).
     log_weights
-        (n,), logarithm of the equilibrium occupation of each site, up to a constant. Disconnected components weigh
-        against each other by the Boltzmann factors of their sites. In driven components, where no equilibrium
-        exists, these are the Boltzmann factors alone; `kmc.occupation` solves for the rest.
+        (n,), logarithm of the equilibrium occupation of each site, up to a constant. Disconnected components
+        weigh against each other by the Boltzmann factors of their sites. In driven components, where no
+        equilibrium exists, these are the Boltzmann factors alone; `kmc.occupation` solves for the rest.
     log_conductances
-        (m,), ln(π_i w_ij) with the same constant; equal for a hop and its reverse where the component is balanced.
+        (m,), ln(π_i w_ij) with the same constant; equal for a hop and its reverse where the component is
+        balanced.
     driven
         (components,), True where no detailed balance holds.
     component
@@ -64,7 +67,7 @@ class Rates:
     @property
     def kT(self) -> float:  # noqa: N802
         """Thermal energy, eV."""
-        return KB * self.temperature
+        return float(KB * self.temperature)
 
 
 def check_temperature(temperature: float) -> float:
@@ -100,14 +103,16 @@ def hop_rates(
     charge
         Of the carrier, in elementary charges.
     prefactor
-        ``"graph"``: the hop's own attempt frequency. ``"eyring"``: kT/h for every hop, the barriers read as free energies.
+        ``"graph"``: the hop's own attempt frequency. ``"eyring"``: kT/h for every hop, the barriers read as
+        free energies.
     barriers
         Callable that turns the graph's barriers (m,), eV, and the temperature into those to use.
 
     Raises
     ------
     GraphError
-        Temperature not above zero, field not three finite numbers, unknown prefactor, callable returning nonsense.
+        Temperature not above zero, field not three finite numbers, unknown prefactor, callable returning
+        nonsense.
     """
     temperature = check_temperature(temperature)
     if prefactor not in {"graph", "eyring"}:
@@ -147,7 +152,8 @@ def _with_barriers(network: Network, temperature: float, barriers: BarrierModel 
             f"the barrier callable returned an array of shape {new.shape} at {temperature} K; wanted "
             f"{network.n_hops} finite barriers of at least 0 eV, one for each hop"
         )
-    # Site energies may no longer explain the difference of a hop and its reverse; the barriers are what counts.
+    # Site energies may no longer explain the difference of a hop and its reverse; the barriers are what
+    # counts.
     return replace(network, barrier=new, saddle_energy=network.energies[network.source] + new)
 
 

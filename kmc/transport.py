@@ -71,9 +71,9 @@ def tracer_diffusivity(
 ) -> Estimate:
     """Tracer diffusivity of a walk.
 
-    Every walker is cut into blocks; D is the mean square of what a block winds over twice its duration. Blocks carry a bias
-    of ⟨χχᵀ⟩ / duration (χ the corrector of the exact solution, averaged over hops): the shortest blocks whose bias
-    is harmless are used.
+    Every walker is cut into blocks; D is the mean square of what a block winds over twice its duration.
+    Blocks carry a bias of ⟨χχᵀ⟩ / duration (χ the corrector of the exact solution, averaged over hops): the
+    shortest blocks whose bias is harmless are used.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ def tracer_diffusivity(
     tensor
         False: a third of the trace. True: (3, 3) arrays.
     estimator
-        "blocks", or "martingale": adds χ to the displacement, which makes every block unbiased and independent.
+        "blocks", or "martingale": adds χ to the displacement, which makes every block unbiased and
+        independent.
     check
         False returns the number even where the blocks are too short.
 
@@ -215,9 +216,10 @@ def _at_length(part: Component, wound: Floats, durations: Floats, spread: Floats
 
 
 def _ratio(squares: Floats, durations: Floats) -> tuple[Floats, Floats, float]:
-    """Σ squares / 2 Σ durations over blocks (walkers, n), its standard error, and the degrees of freedom behind it.
+    """Σ squares / 2 Σ durations over blocks (walkers, n), its standard error and degrees of freedom.
 
-    Walkers are independent without any doubt, blocks of one walker almost: enough walkers are taken as the units.
+    Walkers are independent without any doubt, blocks of one walker almost: enough walkers are taken as the
+    units.
     """
     by_walker = len(durations) >= ENOUGH_WALKERS
     each = squares.sum(axis=1) if by_walker else squares.reshape((-1, *squares.shape[2:]))

@@ -1,7 +1,8 @@
 """Independent walkers on a hopping graph: every hop happens, none is rejected.
 
-Walkers start in equilibrium (in the occupation seen hop by hop, so that no hop is thrown away), all those of one
-graph component together. They count what they wind around the cell, in whole numbers; positions come back at the end.
+Walkers start in equilibrium (in the occupation seen hop by hop, so that no hop is thrown away), all those of
+one graph component together. They count what they wind around the cell, in whole numbers; positions come
+back at the end.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Walk:
     ends
         (walkers, blocks), site at the end of each block.
     windings
-        (walkers, blocks, 3), integers: what each walker wound in each block, in its component's lattice vectors.
+        (walkers, blocks, 3), integers: what each walker wound in each block, in its component's lattice
+        vectors.
     durations
         (walkers, blocks), s.
     n_hops
@@ -115,8 +117,8 @@ def simulate(
     seed
         Walker i draws from its own stream (seed, i): the same answer with any number of threads.
     clock
-        "mean" (less noise, the same diffusivity) or "exponential" (true waiting times). Driven walks need the latter and
-        get it.
+        "mean" (less noise, the same diffusivity) or "exponential" (true waiting times). Driven walks need
+        the latter and get it.
     field, charge, prefactor, barriers
         As in `kmc.rates.hop_rates`.
     threads
@@ -200,7 +202,7 @@ def _scramble(x: Any) -> Any:
 
 
 def run_parts(advance: Any, count: int, threads: int | None) -> None:
-    """Call advance(slice) over all of range(count), spread over threads; the slices are whole groups of lanes."""
+    """Call advance(slice) over all of range(count), spread over threads in whole groups of lanes."""
     workers = min(threads or numba.get_num_threads(), -(-count // _kernels.LANES))
     size = -(-count // (_kernels.LANES * 4 * workers)) * _kernels.LANES
     parts = [slice(first, min(first + size, count)) for first in range(0, count, size)]
@@ -214,7 +216,7 @@ def run_parts(advance: Any, count: int, threads: int | None) -> None:
 
 
 def _compile(rates: Rates, components: Sequence[Component]) -> tuple[Any, Any, Any, int]:
-    """Alias tables of all sites (those that lead nowhere stay where they are), and how often to empty the counters."""
+    """Alias tables, packed word and first slot of every site, and how often to empty the counters."""
     network = rates.network
     windings = np.zeros((network.n_hops, 3), dtype=np.int64)
     for part in components:

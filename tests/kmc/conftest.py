@@ -16,11 +16,11 @@ def build(cell, positions, energies, hops):
     for i, (position, energy) in enumerate(zip(positions, energies, strict=True)):
         graph.add_node(i, position=[float(x) for x in position], energy=float(energy))
     for i, j, image, saddle, prefactor in hops:
-        image = [int(x) for x in image]
+        cells = [int(x) for x in image]
         there = {"barrier": float(saddle - energies[i]), "prefactor": float(prefactor)}
         back = {"barrier": float(saddle - energies[j]), "prefactor": float(prefactor)}
-        graph.add_edge(i, j, image=image, **there)
-        graph.add_edge(j, i, image=[-x for x in image], **back)
+        graph.add_edge(i, j, image=cells, **there)
+        graph.add_edge(j, i, image=[-x for x in cells], **back)
     return graph
 
 
@@ -42,9 +42,8 @@ def lattice(cell, fractional, neighbours, barrier=0.3, prefactor=1e13):
         for j in range(len(fractional)):
             steps = (fractional[j] - fractional[i] + images) @ cell
             length = np.linalg.norm(steps, axis=1)
-            for image in images[np.any(np.abs(length[:, None] - np.atleast_1d(neighbours)) < 1e-6, axis=1)]:
-                if (i, *image) < (j, *(-image)):
-                    hops.append((i, j, image, barrier, prefactor))
+            near = images[np.any(np.abs(length[:, None] - np.atleast_1d(neighbours)) < 1e-6, axis=1)]
+            hops += [(i, j, image, barrier, prefactor) for image in near if (i, *image) < (j, *(-image))]
     return build(cell, fractional @ cell, np.zeros(len(fractional)), hops)
 
 

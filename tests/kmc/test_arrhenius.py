@@ -23,7 +23,7 @@ def test_one_barrier_gives_its_own_activation_energy(graphs):
     fit = kmc.fit_arrhenius(table)
     assert fit.Ea == pytest.approx(0.37, abs=1e-12)
     assert fit.Ea_error < 1e-10
-    assert fit.D0 == pytest.approx(1e13 * 1.5**2 * 1e-16 / 3, rel=1e-9)
+    assert pytest.approx(1e13 * 1.5**2 * 1e-16 / 3, rel=1e-9) == fit.D0
 
 
 def test_walk_sweep_agrees_with_exact(graphs):
@@ -95,7 +95,7 @@ def test_mixed_tables_ask_which_method(graphs):
     mixed = pd.concat([exact, exact.assign(method="walk", D=2 * exact["D"])])
     with pytest.raises(kmc.GraphError, match=r"several methods \(exact, walk\)"):
         kmc.fit_arrhenius(mixed)
-    assert kmc.fit_arrhenius(mixed, method="walk").D0 == pytest.approx(2 * kmc.fit_arrhenius(exact).D0)
+    assert pytest.approx(2 * kmc.fit_arrhenius(exact).D0) == kmc.fit_arrhenius(mixed, method="walk").D0
     with pytest.raises(kmc.GraphError, match="the table holds exact, walk"):
         kmc.fit_arrhenius(mixed, method="md")
 

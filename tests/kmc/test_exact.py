@@ -29,7 +29,7 @@ def test_random_traps_in_one_dimension(graphs):
 
 
 def test_self_dual_square_lattice(graphs):
-    """Bonds along x have rates f(x + y), bonds along y have Γ²/f(x + y): the dual lattice is the same one, shifted.
+    """Bonds along x have rates f(x + y), bonds along y have Γ²/f(x + y): the dual is the same, shifted.
 
     Duality then fixes the determinant of D, whatever f is: sqrt(det D) = Γ = exp⟨ln rate⟩.
     """
@@ -53,10 +53,17 @@ BCC = np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]])
 INTERSTITIALS = {
     "simple cubic": (np.eye(3), [[0, 0, 0]], 1.0, 1.0),
     "octahedral in fcc": (FCC, [[0, 0, 0]], np.sqrt(0.5), 1.0),
-    "octahedral in bcc": (BCC, np.array([[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]) @ np.linalg.inv(BCC), 0.5, 1 / 6),
+    "octahedral in bcc": (
+        BCC,
+        np.array([[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]) @ np.linalg.inv(BCC),
+        0.5,
+        1 / 6,
+    ),
     "tetrahedral in bcc": (
         BCC,
-        np.array([[0.5, 0.25, 0], [0.5, 0.75, 0], [0.25, 0, 0.5], [0.75, 0, 0.5], [0, 0.5, 0.25], [0, 0.5, 0.75]])
+        np.array(
+            [[0.5, 0.25, 0], [0.5, 0.75, 0], [0.25, 0, 0.5], [0.75, 0, 0.5], [0, 0.5, 0.25], [0, 0.5, 0.75]]
+        )
         @ np.linalg.inv(BCC),
         np.sqrt(2) / 4,
         1 / 12,
@@ -69,7 +76,9 @@ def test_interstitials_in_cubic_crystals(graphs, name):
     cell, sites, distance, factor = INTERSTITIALS[name]
     a = 3.3
     D = kmc.diffusion_tensor(graphs.lattice(cell * a, np.mod(sites, 1.0), distance * a), T)
-    np.testing.assert_allclose(D, factor * a**2 * RATE * CM2 * np.eye(3), rtol=1e-12, atol=1e-14 * np.trace(D))
+    np.testing.assert_allclose(
+        D, factor * a**2 * RATE * CM2 * np.eye(3), rtol=1e-12, atol=1e-14 * np.trace(D)
+    )
 
 
 def test_one_site_hopping_to_its_own_images(graphs):
@@ -84,7 +93,7 @@ def test_one_site_hopping_to_its_own_images(graphs):
 
 
 def test_biased_ring_of_derrida(graphs):
-    """B. Derrida, J. Stat. Phys. 31, 433 (1983): velocity and diffusion on a ring of random asymmetric rates."""
+    """B. Derrida, J. Stat. Phys. 31, 433 (1983): drift and diffusion on a ring of random rates."""
     rng = np.random.default_rng(5)
     n, a = 9, 1.0
     forward, backward = rng.uniform(1e12, 3e12, n), rng.uniform(2e11, 2e12, n)
@@ -148,11 +157,15 @@ def test_moving_sites_leaves_diffusion_alone(graphs, seed, temperature):
     rng = np.random.default_rng(seed)
     for _, data in graph.nodes(data=True):
         data["position"] = (rng.random(3) @ np.array(graph.graph["cell"])).tolist()
-    np.testing.assert_allclose(kmc.diffusion_tensor(graph, temperature), D, rtol=1e-12, atol=1e-12 * np.trace(D))
+    np.testing.assert_allclose(
+        kmc.diffusion_tensor(graph, temperature), D, rtol=1e-12, atol=1e-12 * np.trace(D)
+    )
     assert np.linalg.eigvalsh(D).min() >= -1e-12 * np.trace(D)
 
 
-@pytest.mark.parametrize("matrix", [np.diag([2, 2, 2]), [[1, 1, 0], [0, 1, -2], [0, 0, 1]], [[2, 1, 0], [0, 1, 0], [1, 0, 1]]])
+@pytest.mark.parametrize(
+    "matrix", [np.diag([2, 2, 2]), [[1, 1, 0], [0, 1, -2], [0, 0, 1]], [[2, 1, 0], [0, 1, 0], [1, 0, 1]]]
+)
 def test_the_choice_of_cell_leaves_diffusion_alone(graphs, matrix):
     graph = graphs.disordered(10, seed=4)
     D = kmc.diffusion_tensor(graph, 350.0)

@@ -27,20 +27,35 @@ SPOILERS = {
     "text energy": (lambda g: g.nodes[2].update(energy="low"), r"node 2: energy is 'low'"),
     "no barrier": (lambda g: g.edges[0, 1, 0].pop("barrier"), r"edge 0 -> 1.*has no 'barrier'"),
     "no position": (lambda g: g.nodes[1].pop("position"), r"node 1 has no 'position'"),
-    "flat position": (lambda g: g.nodes[1].update(position=[0.0, 1.0]), r"node 1: position is \[0.0, 1.0\].*3 finite"),
+    "flat position": (
+        lambda g: g.nodes[1].update(position=[0.0, 1.0]),
+        r"node 1: position is \[0.0, 1.0\].*3 finite",
+    ),
     "outside": (lambda g: g.nodes[1].update(position=[99.0, 0.0, 0.0]), r"node 1 lies outside the cell"),
-    "half an image": (lambda g: g.edges[0, 1, 0].update(image=[0.5, 0, 0]), r"edge 0 -> 1.*whole numbers of cells"),
+    "half an image": (
+        lambda g: g.edges[0, 1, 0].update(image=[0.5, 0, 0]),
+        r"edge 0 -> 1.*whole numbers of cells",
+    ),
     "zero prefactor": (lambda g: g.edges[0, 1, 0].update(prefactor=0.0), r"edge 0 -> 1.*above 0 Hz"),
-    "lonely": (lambda g: g.remove_edge(1, 0), r"edge 0 -> 1.*has no reverse; add the edge 1 -> 0 with image \[0, 0, 0\]"),
+    "lonely": (
+        lambda g: g.remove_edge(1, 0),
+        r"edge 0 -> 1.*has no reverse; add the edge 1 -> 0 with image \[0, 0, 0\]",
+    ),
     "wrong image": (lambda g: g.edges[2, 0, 0].update(image=[2, 0, 0]), r"has no reverse"),
     "saddles apart": (lambda g: g.edges[0, 1, 0].update(barrier=0.31), r"saddle lies at 0.31 eV.*0.3 eV"),
-    "no balance": (lambda g: g.edges[0, 1, 0].update(prefactor=2e13), r"do not close around a loop.*factor 2"),
+    "no balance": (
+        lambda g: g.edges[0, 1, 0].update(prefactor=2e13),
+        r"do not close around a loop.*factor 2",
+    ),
     "nowhere": (lambda g: g.add_edge(1, 1, barrier=0.2, prefactor=1e13, image=[0, 0, 0]), r"leads nowhere"),
     "schema": (lambda g: g.graph.update(schema="hopping-graph/9"), r"schema is 'hopping-graph/9'"),
     "no cell": (lambda g: g.graph.pop("cell"), r"cell is None; wanted three lattice vectors"),
     "flat cell": (lambda g: g.graph.update(cell=[[1, 0, 0], [0, 1, 0], [1, 1, 0]]), r"no volume"),
     "no guest": (lambda g: g.graph.pop("guest"), r"name the species"),
-    "ghost": (lambda g: g.add_edge(0, "ghost", barrier=0.2, prefactor=1e13, image=[0, 0, 0]), r"node 'ghost' has no"),
+    "ghost": (
+        lambda g: g.add_edge(0, "ghost", barrier=0.2, prefactor=1e13, image=[0, 0, 0]),
+        r"node 'ghost' has no",
+    ),
 }
 
 
@@ -52,7 +67,9 @@ def test_validate_names_what_is_wrong(graph, name):
         kmc.validate(graph)
 
 
-@pytest.mark.parametrize("other", [nx.MultiDiGraph(schema="hopping-graph/1", cell=np.eye(3).tolist(), guest="Li")])
+@pytest.mark.parametrize(
+    "other", [nx.MultiDiGraph(schema="hopping-graph/1", cell=np.eye(3).tolist(), guest="Li")]
+)
 def test_empty_graph(other):
     with pytest.raises(kmc.GraphError, match="no nodes"):
         kmc.validate(other)
@@ -81,7 +98,9 @@ def test_parallel_hops_find_their_own_reverses(graphs):
     back = network.reverse
     assert np.array_equal(back[back], np.arange(len(back)))
     np.testing.assert_array_equal(network.image[back], -network.image)
-    np.testing.assert_allclose((network.energies[network.source] + network.barrier)[back], network.saddle_energy)
+    np.testing.assert_allclose(
+        (network.energies[network.source] + network.barrier)[back], network.saddle_energy
+    )
 
 
 @pytest.mark.parametrize("suffix", [".json", ".graphml"])
@@ -96,7 +115,9 @@ def test_files_keep_a_graph_to_the_last_bit(graph, graphs, tmp_path, suffix, lab
     kmc.write_graph(graph, path)
     again = kmc.read_graph(path)
     assert dict(again.nodes(data=True)) == dict(graph.nodes(data=True))
-    assert sorted(map(repr, again.edges(keys=True, data=True))) == sorted(map(repr, graph.edges(keys=True, data=True)))
+    assert sorted(map(repr, again.edges(keys=True, data=True))) == sorted(
+        map(repr, graph.edges(keys=True, data=True))
+    )
     assert again.graph == graph.graph
     first = path.read_bytes()
     kmc.write_graph(again, path)
@@ -144,7 +165,11 @@ def test_an_edge_to_a_missing_node(graph, tmp_path):
 def test_graphml_with_text_for_numbers(graph, tmp_path):
     path = tmp_path / "network.graphml"
     kmc.write_graph(graph, path)
-    path.write_text(path.read_text().replace('attr.name="barrier" attr.type="double"', 'attr.name="barrier" attr.type="string"'))
+    path.write_text(
+        path.read_text().replace(
+            'attr.name="barrier" attr.type="double"', 'attr.name="barrier" attr.type="string"'
+        )
+    )
     with pytest.raises(kmc.GraphError, match=r"edge 0 -> 1.*barrier is '0\.3'.*not text"):
         kmc.read_graph(path)
 

@@ -57,7 +57,9 @@ def test_biased_ring(graphs):
 
 
 def test_directions_that_lead_nowhere_are_exactly_zero(graphs):
-    run = kmc.simulate(graphs.chain([0.3, 0.4], energies=[0.0, 0.1]), 600.0, n_walkers=50, n_hops=5000, seed=1)
+    run = kmc.simulate(
+        graphs.chain([0.3, 0.4], energies=[0.0, 0.1]), 600.0, n_walkers=50, n_hops=5000, seed=1
+    )
     estimate = kmc.tracer_diffusivity(run, tensor=True)
     assert np.count_nonzero(estimate.value) == 1
     assert np.count_nonzero(estimate.error) == 1
@@ -82,7 +84,9 @@ def test_disconnected_parts_add_up(graphs):
 
 def sigmas_or_zero(estimate, expected):
     moved = estimate.error > 0
-    return np.where(moved, (estimate.value - expected) / np.where(moved, estimate.error, 1.0), estimate.value - expected)
+    return np.where(
+        moved, (estimate.value - expected) / np.where(moved, estimate.error, 1.0), estimate.value - expected
+    )
 
 
 def test_too_short_blocks_are_refused_with_what_there_is(graphs):
@@ -135,7 +139,10 @@ def test_hops_are_chosen_by_their_rates(graphs):
 def test_random_words_look_random():
     keys, states, _ = kmc.walkers.streams(3, 64)
     counters = states[:, None] + np.arange(1, 513, dtype=np.uint64) * np.uint64(0xA0761D6478BD642F)
-    words = np.array([[draw(key, counter) for counter in row] for key, row in zip(keys, counters, strict=True)], dtype=np.uint64)
+    words = np.array(
+        [[draw(key, counter) for counter in row] for key, row in zip(keys, counters, strict=True)],
+        dtype=np.uint64,
+    )
     bits = np.unpackbits(words.view(np.uint8)).reshape(-1, 64)
     n = len(bits)
     assert np.abs(bits.mean(axis=0) - 0.5).max() < 4.5 * 0.5 / np.sqrt(n)
