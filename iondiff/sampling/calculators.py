@@ -39,7 +39,9 @@ def make_calculator(path: str, kwargs: Mapping[str, Any] | None = None) -> Calcu
     try:
         return factory(**dict(kwargs or {}))
     except (TypeError, ValueError, OSError, RuntimeError) as error:
-        raise CalculatorError(f"calculator {path!r} could not be made with {dict(kwargs or {})}: {error}") from error
+        raise CalculatorError(
+            f"calculator {path!r} could not be made with {dict(kwargs or {})}: {error}"
+        ) from error
 
 
 class CHGNetForces(Calculator):

@@ -8,9 +8,7 @@ appending, and an error everywhere else.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from iondiff.errors import LabelError
+from iondiff.files import host_fingerprint, write_atomically
 
 SCHEMA = "guest-labels/1"
 _FLOATS = ("energy_eV", "bare_eV", "fmax", "max_displacement_A", "min_distance_A")
@@ -100,15 +99,6 @@ class LabelSet:
         return LabelSet(kept, self.provenance)
 
 
-def host_fingerprint(host: Atoms) -> str:
-    """Short hash of cell, species and positions (to 1e-6 Å): labels belong to one host."""
-    digest = hashlib.sha256()
-    digest.update(np.round(host.cell.array, 6).tobytes())
-    digest.update(" ".join(host.get_chemical_symbols()).encode())
-    digest.update((np.round(host.positions, 6) + 0.0).tobytes())
-    return digest.hexdigest()[:16]
-
-
 def read_labels(path: str | Path, host: Atoms | None = None, guest: str | None = None) -> LabelSet:
     """Read and check a label file.
 
@@ -122,15 +112,23 @@ def read_labels(path: str | Path, host: Atoms | None = None, guest: str | None =
     try:
         text = _read_text(path)
     except FileNotFoundError:
-        raise LabelError(f"label file {path} does not exist; make one with: diffusion-network label") from None
+        raise LabelError(
+            f"label file {path} does not exist; make one with: diffusion-network label"
+        ) from None
     except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile, ValueError) as error:
-        raise LabelError(f"label file {path} cannot be read ({error}); it may be cut off or corrupt") from error
+        raise LabelError(
+            f"label file {path} cannot be read ({error}); it may be cut off or corrupt"
+        ) from error
     lines = text.splitlines()
     header = parse_header(lines[0] if lines else "", path)
     if host is not None and header.get("host") != host_fingerprint(host):
-        raise LabelError(f"label file {path} was made for another host structure; labels hold for one host only")
+        raise LabelError(
+            f"label file {path} was made for another host structure; labels hold for one host only"
+        )
     if guest is not None and header.get("guest") != guest:
-        raise LabelError(f"label file {path} is for guest {header.get('guest')!r}, the configuration says {guest!r}")
+        raise LabelError(
+            f"label file {path} is for guest {header.get('guest')!r}, the configuration says {guest!r}"
+        )
     labels = [parse_label(line, f"{path} line {row}") for row, line in enumerate(lines[1:], start=2)]
     return LabelSet(labels, header)
 
@@ -159,7 +157,9 @@ def parse_label(line: str, where: str) -> Label:
         except (TypeError, ValueError):
             raise LabelError(f"{where}: {name} is {getattr(label, name)!r}; wanted numbers") from None
         if not np.isfinite(value).all():
-            raise LabelError(f"{where}: {name} is {getattr(label, name)}; wanted finite numbers: remove or redo the label")
+            raise LabelError(
+                f"{where}: {name} is {getattr(label, name)}; wanted finite numbers: remove or redo the label"
+            )
         if name in _VECTORS and value.shape != (3,):
             raise LabelError(f"{where}: {name} has shape {value.shape}; wanted 3 numbers")
     return label
@@ -185,9 +185,7 @@ def write_labels(path: str | Path, labels: LabelSet) -> None:
     data = text.encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, mtime=0)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    write_atomically(path, data)
 
 
 def _read_text(path: Path) -> str:

@@ -14,13 +14,13 @@ import numpy as np
 from ase import Atoms
 
 from iondiff.errors import LabelError
+from iondiff.files import host_fingerprint
 from iondiff.sampling.calculators import make_calculator
 from iondiff.sampling.label_files import (
     SCHEMA,
     Label,
     LabelSet,
     format_label,
-    host_fingerprint,
     parse_header,
     parse_label,
 )
@@ -28,7 +28,7 @@ from iondiff.sampling.points import nearest_distance
 from iondiff.sampling.tethered import host_hessian, relax_host
 
 #: One thread a process: universal potentials on a hundred atoms are slower with two.
-_SINGLE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+_SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def label_points(
@@ -209,7 +209,9 @@ def _hessian_of(host: Atoms, maker: tuple[str, dict]) -> np.ndarray:
     return host_hessian(_with_calculator(host, maker))
 
 
-def _cached_hessian(checkpoint: Path, host: Atoms, maker: tuple[str, dict], executor: Executor | None) -> np.ndarray:
+def _cached_hessian(
+    checkpoint: Path, host: Atoms, maker: tuple[str, dict], executor: Executor | None
+) -> np.ndarray:
     """The host's Hessian, kept beside the checkpoint: resumed labels must see the same preconditioner."""
     path = checkpoint.with_name(checkpoint.name + ".hessian.npy")
     if not path.exists():

@@ -100,7 +100,9 @@ def relax_host(
         host_energy = host.get_potential_energy()
     curvature = np.full((3 * len(host),), spring)
     preconditioner = (
-        np.diag(curvature + _SCALAR_CURVATURE) if hessian is None else hessian + np.diag(np.maximum(curvature, 0.1))
+        np.diag(curvature + _SCALAR_CURVATURE)
+        if hessian is None
+        else hessian + np.diag(np.maximum(curvature, 0.1))
     )
     solve = cho_factor(preconditioner)
 
@@ -133,7 +135,9 @@ def relax_host(
         state = trial
     energy, gradient, bare, guest_force = state
     remaining = _largest(gradient)
-    return RelaxedLabel(energy, bare, guest_force.copy(), positions, evaluations, remaining, remaining <= fmax)
+    return RelaxedLabel(
+        energy, bare, guest_force.copy(), positions, evaluations, remaining, remaining <= fmax
+    )
 
 
 def _direction(gradient: np.ndarray, pairs: deque, solve: tuple) -> np.ndarray:
