@@ -173,4 +173,7 @@ def test_page_prints(run_folder, browser):
     browser.open(write_report(run_folder))
     printed = base64.b64decode(browser.ask("Page.printToPDF", preferCSSPageSize=True)["data"])
     assert printed.startswith(b"%PDF")
+    picture = browser.run("document.querySelector('#network-3d .printed').src")
+    assert picture.startswith("data:image/png;base64,")
+    assert len(picture) > 20_000  # an empty canvas is far smaller
     assert browser.complaints() == []
