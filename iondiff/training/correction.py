@@ -1,4 +1,4 @@
-"""Interpolate what the network leaves over: a Gaussian process on the residuals, energies and gradients together.
+"""Interpolate what the network leaves over: a Gaussian process on residual energies and gradients.
 
 The kernel is Wendland's C6 function of the distance between two guest positions in the periodic cell; its
 compact support keeps evaluation local, and its smoothness keeps Hessians, and so saddles, smooth. The host is
@@ -11,11 +11,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+import torch
 
 from iondiff.errors import TrainingError
 from iondiff.potentials import KernelCorrection
 from iondiff.potentials._kernels_guest import wendland
+from iondiff.training._levenberg import one_thread
 
 
 def fit_correction(
@@ -43,25 +44,32 @@ def fit_correction(
     support, amplitude
         Å and eV: reach and standard deviation of the residual's prior.
     energy_noise, gradient_noise
-        eV and eV/Å: standard deviations below which residuals are not chased.
+        eV and eV/Å: standard deviations of the labels; residuals this small are not chased.
 
     Returns
     -------
     The correction, and the logarithm of the evidence of these settings, for choosing between them.
     """
+    if not np.isfinite(residuals).all() or residuals.shape != (len(positions), 4):
+        raise TrainingError(
+            f"residuals have shape {residuals.shape}; wanted ({len(positions)}, 4) finite numbers: "
+            "energy, gradient"
+        )
     covariance = amplitude**2 * covariance_matrix(positions, positions, cell, support)
     noise = np.tile([energy_noise**2, *[gradient_noise**2] * 3], len(positions))
     covariance[np.diag_indices_from(covariance)] += noise
-    try:
-        factor = cho_factor(covariance, lower=True, overwrite_a=True)
-    except LinAlgError:
-        raise TrainingError(
-            "the correction's covariance is not positive definite; raise energy_noise or gradient_noise in [network]"
-        ) from None
-    solution = cho_solve(factor, residuals.ravel())
+    with one_thread():
+        factor, failed = torch.linalg.cholesky_ex(torch.from_numpy(covariance))
+        if failed:
+            raise TrainingError(
+                "the correction's covariance is not positive definite; raise energy_noise or "
+                "gradient_noise in "
+                "[network]"
+            )
+        solution = torch.cholesky_solve(torch.tensor(residuals.reshape(-1, 1)), factor).numpy().ravel()
     evidence = (
-        -0.5 * float(residuals.ravel() @ solution)
-        - float(np.log(np.diag(factor[0])).sum())
+        -0.5 * float((residuals.ravel() * solution).sum())
+        - float(np.log(factor.diagonal().numpy()).sum())
         - 0.5 * residuals.size * np.log(2.0 * np.pi)
     )
     coefficients = amplitude**2 * solution.reshape(-1, 4)
@@ -69,7 +77,7 @@ def fit_correction(
 
 
 def covariance_matrix(a: np.ndarray, b: np.ndarray, cell: np.ndarray, support: float) -> np.ndarray:
-    """Covariance (4 n_a, 4 n_b) of (value, gradient) at `a` with (value, gradient) at `b`, summed over images."""
+    """Covariance (4 n_a, 4 n_b) of (value, gradient) at `a` with that at `b`, summed over images."""
     inverse = np.linalg.inv(cell)
     out = np.zeros((len(a), 4, len(b), 4))
     fractional = (a[:, None] - b[None]) @ inverse

@@ -9,7 +9,10 @@ ROOT = Path(__file__).parents[2]
 # Rooms of the suite from the street to the cellar; a room may import itself and the rooms on later floors.
 FLOORS = [
     {"cli", "__main__"},
-    {"report", "workflow", "config"},
+    {"console"},
+    {"workflow", "report"},
+    {"stages"},
+    {"config", "run_folder"},
     {"training", "sampling", "dynamics", "analysis", "thermal"},
     {"testing"},
     {"potentials"},
