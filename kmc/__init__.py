@@ -7,6 +7,7 @@ from kmc.network import GraphError, Network, compile_graph, validate
 from kmc.observe import Observation, first_passage_times, observe
 from kmc.passage import mean_first_passage, residence_times
 from kmc.percolation import Percolation, percolation
+from kmc.rates import Rates, hop_rates
 from kmc.response import drift_velocity, measured_drift, mobility
 from kmc.transport import Estimate, NotConvergedError, tracer_diffusivity
 from kmc.walkers import Walk, simulate
@@ -20,6 +21,7 @@ __all__ = [
     "NotConvergedError",
     "Observation",
     "Percolation",
+    "Rates",
     "Solution",
     "Walk",
     "activation_energy",
@@ -29,6 +31,7 @@ __all__ = [
     "drift_velocity",
     "first_passage_times",
     "fit_arrhenius",
+    "hop_rates",
     "mean_first_passage",
     "measured_drift",
     "mobility",

@@ -65,7 +65,7 @@ class Observation:
         return Estimate(share, np.sqrt(share * (1.0 - share) / max(n - 1, 1)), float(n - 1))
 
     def van_hove(self, edges: Sequence[float] | Floats) -> Floats:
-        """Self part of the van Hove function, (t, bins), 1/Å: density of the distance moved (`edges` in Å)."""
+        """Self part of the van Hove function, (t, bins), 1/Å: density of the distance moved (edges: Å)."""
         bins = np.asarray(edges, dtype=np.float64)
         if bins.ndim != 1 or len(bins) < 2 or not (np.diff(bins) > 0).all():
             raise GraphError(f"edges are {edges!r}; wanted at least two increasing distances in Å")
