@@ -27,15 +27,16 @@ def both_sides(surface: Surface, saddles: Floats, step: float = 0.04) -> tuple[F
 
 def on_landscape(
     evaluate: Evaluator, saddles: Floats, hessian: Floats, step: float = 0.04, limit: int = 400
-) -> tuple[Floats, NDArray[np.bool_]]:
+) -> tuple[Floats, NDArray[np.bool_], list[list[Floats]]]:
     """As `both_sides`, for saddles (n, 3) of the landscape with Hessians (n, 3, 3): slow, needs no surface.
 
-    The same second-order steps with Hessians by differences; seven evaluations a step.
+    The same second-order steps with Hessians by differences; seven evaluations a step. Also returns the lines
+    gone: for every saddle two arrays (m, 3), Å, from the saddle to where the descent ended.
     """
     n = len(saddles)
-    _, vectors = np.linalg.eigh(hessian)
-    mode = vectors[:, :, 0]
-    x = np.concatenate([saddles + 0.01 * mode, saddles - 0.01 * mode])
+    modes = np.array([_oriented(mode) for mode in np.linalg.eigh(hessian)[1][:, :, 0]]).reshape(-1, 3)
+    x = np.concatenate([saddles + 0.01 * modes, saddles - 0.01 * modes])
+    lines = [[saddles[row % n].copy(), x[row].copy()] for row in range(2 * n)]
     arrived = np.zeros(2 * n, dtype=bool)
     todo = np.arange(2 * n)
     for _ in range(limit):
@@ -43,19 +44,38 @@ def on_landscape(
         todo, gradient = todo[np.isfinite(energy)], gradient[np.isfinite(energy)]
         if len(todo) == 0:
             break
-        curvature = hessians(evaluate, x[todo])
-        moves = np.zeros((len(todo), 3))
-        ended = np.array([_descent.quadratic_step(*row, step, out) for *row, out in zip(gradient, curvature, moves, strict=True)])
-        close = np.flatnonzero(ended & (np.linalg.norm(moves, axis=1) < CAPTURE))
-        if len(close):
-            final = polish(evaluate, x[todo[close]], curvature[close], index=0)
-            home = final.good & (np.linalg.norm(final.positions - x[todo[close]], axis=1) < 2.0 * CAPTURE)
-            moves[close] = -0.5 * step * _unit(gradient[close])
-            moves[close[home]] = (final.positions - x[todo[close]])[home]
-            arrived[todo[close[home]]] = True
+        moves, home = _downhill(evaluate, x[todo], gradient, step)
         x[todo] += moves
-        todo = todo[~arrived[todo]]
-    return x.reshape(2, n, 3).transpose(1, 0, 2), arrived.reshape(2, n).T
+        for row in todo:
+            lines[row].append(x[row].copy())
+        arrived[todo[home]] = True
+        todo = todo[~home]
+    paths = [[np.array(lines[row]), np.array(lines[row + n])] for row in range(n)]
+    return x.reshape(2, n, 3).transpose(1, 0, 2), arrived.reshape(2, n).T, paths
+
+
+def _downhill(
+    evaluate: Evaluator, x: Floats, gradient: Floats, step: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """One second-order step down from each point (n, 3), and which of them it brought to a minimum."""
+    curvature = hessians(evaluate, x)
+    moves, ended = np.zeros((len(x), 3)), np.zeros(len(x), dtype=bool)
+    for row in range(len(x)):
+        ended[row] = _descent.quadratic_step(gradient[row], curvature[row], step, moves[row])
+    home = np.zeros(len(x), dtype=bool)
+    close = np.flatnonzero(ended & (np.linalg.norm(moves, axis=1) < CAPTURE))
+    if len(close):
+        final = polish(evaluate, x[close], curvature[close], index=0)
+        shift = final.positions - x[close]
+        home[close] = final.good & (np.linalg.norm(shift, axis=1) < 2.0 * CAPTURE)
+        # Elsewhere an inflection looks like a minimum to the local model: walk on along the force.
+        moves[close] = np.where(home[close][:, None], shift, -0.5 * step * _unit(gradient[close]))
+    return moves, home
+
+
+def _oriented(mode: Floats) -> Floats:
+    """The sign of an eigenvector is arbitrary: make its largest component positive."""
+    return mode if mode[np.argmax(np.abs(mode).round(9))] > 0 else -mode
 
 
 def image_of(points: Floats, sites: Floats, cell: Floats) -> Ints:

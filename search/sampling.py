@@ -104,7 +104,15 @@ def fit_landscape(
     surface = fit_spline(refined, cell, transform)
     v, slope = v.ravel(), slope.reshape(-1, 3)
     return _refine(
-        evaluate, surface, refined, (v, slope), finite, lowest, energy_cap, tolerance, np.random.default_rng(seed)
+        evaluate,
+        surface,
+        refined,
+        (v, slope),
+        finite,
+        lowest,
+        energy_cap,
+        tolerance,
+        np.random.default_rng(seed),
     )
 
 
@@ -160,7 +168,9 @@ def _refine(
         wall[wanted] = ~np.isfinite(energies)
         spent += len(wanted)
         lowest = min(lowest, float(energies.min(initial=np.inf)))
-        surface = fit_spline(hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform)
+        surface = fit_spline(
+            hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform
+        )
         error = sample_error(evaluate, surface, lowest + energy_cap, random)
         if error.largest <= tolerance:
             break
