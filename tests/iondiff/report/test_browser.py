@@ -142,6 +142,12 @@ def test_page_is_drawn_without_complaint_or_request(run_folder, browser):
     assert browser.requests() == [page.as_uri()]
 
 
+def test_page_of_an_empty_network_is_quiet(empty_run_folder, browser):
+    browser.open(write_report(empty_run_folder))
+    browser.run("document.getElementById('temperature').dispatchEvent(new Event('input')); null")
+    assert browser.complaints() == []
+
+
 def test_temperature_slider_changes_the_picture(run_folder, browser):
     browser.open(write_report(run_folder))
     before = browser.screenshot()
