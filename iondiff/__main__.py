@@ -1,0 +1,5 @@
+"""``python -m iondiff`` is the command line."""
+
+from iondiff.cli import main
+
+main()

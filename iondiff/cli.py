@@ -1,0 +1,126 @@
+"""The command line: ``diffusion-network VERB ...``.
+
+A mistake of the user ends with one sentence and exit code 2, an error of ours with a traceback and 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import kmc
+import search
+from iondiff.console import StageBars, console, print_summary
+from iondiff.errors import IondiffError
+
+app = typer.Typer(
+    name="diffusion-network",
+    help="How fast an atom moves through a solid: potentials, hopping graphs, exact and Monte Carlo transport.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+ConfigArgument = Annotated[Path, typer.Argument(help="Configuration (TOML).", show_default=False)]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Run folder; made if it is not there.")]
+WorkersOption = Annotated[int | None, typer.Option(help="Processes for labelling; by default one a core.")]
+
+
+def _walk_road(config: Path, output: Path, until: str | None, workers: int | None = None) -> dict[str, Any]:
+    from iondiff.workflow import run
+
+    with StageBars() as bars:
+        return run(config, output, until=until, workers=workers, progress=bars)
+
+
+@app.command("run")
+def run_command(config: ConfigArgument, output: OutputOption, workers: WorkersOption = None) -> None:
+    """Walk the whole road: host, labels, network, sites and passes, D(T), report.
+
+    Started again in the same folder, it goes on where it stopped.
+
+    Example: diffusion-network run case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
+    """
+    summary = _walk_road(config, output, None, workers)
+    print_summary(output, summary)
+
+
+@app.command("label")
+def label_command(config: ConfigArgument, output: OutputOption, workers: WorkersOption = None) -> None:
+    """Make the labels of a configuration with its calculator; goes on after a kill.
+
+    Writes OUTPUT/labels.jsonl.gz, to be named as labels.file in the configuration.
+
+    Example: diffusion-network label case_studies/cu_ta2o5/config.toml --output runs/labels --workers 2
+    """
+    from iondiff.config import read_config
+    from iondiff.run_folder import RunFolder
+    from iondiff.sampling import write_labels
+    from iondiff.stages import make_labels, read_host
+
+    settings = read_config(config)
+    host = read_host(settings.host.file)
+    with RunFolder(output) as folder, StageBars() as bars:
+        made = make_labels(
+            settings, host, folder.path / "labels.jsonl", workers, lambda done, total: bars("label", done, total)
+        )
+        write_labels(folder.path / "labels.jsonl.gz", made)
+    console.print(f"{len(made)} labels in {output / 'labels.jsonl.gz'}")
+
+
+@app.command("train")
+def train_command(config: ConfigArgument, output: OutputOption) -> None:
+    """Train the guest network of a configuration and print its errors.
+
+    Example: diffusion-network train case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
+    """
+    from iondiff.console import print_training
+
+    _walk_road(config, output, "train")
+    print_training(output)
+
+
+@app.command("search")
+def search_command(config: ConfigArgument, output: OutputOption) -> None:
+    """Find every site, pass and hop, with the certificate.
+
+    Example: diffusion-network search case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
+    """
+    from iondiff.console import print_search
+
+    _walk_road(config, output, "search")
+    print_search(output)
+
+
+@app.command("report")
+def report_command(folder: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]) -> None:
+    """Write the HTML report of a run folder again.
+
+    Example: diffusion-network report runs/cu_ta2o5
+    """
+    from iondiff.report import write_report
+
+    console.print(f"report: {write_report(folder)}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except (IondiffError, kmc.GraphError, search.SearchError) as error:
+        console.file.flush()
+        print(f"diffusion-network: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(  # noqa: T201
+            "diffusion-network: interrupted; what is finished is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The configuration of a run: TOML in, checked values out. Defaults, checks and documentation are one text."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ase.data import chemical_symbols
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+
+from iondiff.errors import ConfigError
+from iondiff.training import TrainingSettings
+
+Grid = tuple[PositiveInt, PositiveInt, PositiveInt]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class HostSection(_Section):
+    """The structure the guest moves in."""
+
+    file: Path
+    """Any structure file ASE reads; periodic, relaxed."""
+
+
+class LabelSection(_Section):
+    """Where the energies come from."""
+
+    file: Path | None = None
+    """Label file. Without one, the labels are made by `calculator` during the run."""
+    count: PositiveInt = 2000
+    """Labels drawn from the grid."""
+    test_count: PositiveInt = 200
+    """Of these, how many are never trained on."""
+    core_count: int = Field(100, ge=0)
+    """Further labels inside the walls, between `core_distance` and the first distance of `keep`; never tested on."""
+    core_distance: PositiveFloat = 1.1
+    """Å to the nearest host atom; the potential is infinite inside."""
+    grid: Grid = (50, 50, 50)
+    """Points along each lattice vector from which labels are drawn."""
+    keep: tuple[tuple[float, float], ...] = ((1.4, 0.25), (1.7, 1.0))
+    """From this distance (Å) to the nearest host atom on, keep this fraction of the points."""
+    calculator: str = ""
+    """Import path of an ASE calculator, 'package.module:Name'."""
+    calculator_kwargs: dict[str, Any] = {}
+    """Its keyword arguments."""
+    spring: float = Field(1.0, ge=0)
+    """eV/Å² on every host atom; 0 relaxes freely, and then the energy depends on how a point was reached."""
+    fmax: PositiveFloat = 0.02
+    """eV/Å, largest force left on a host atom."""
+    precondition: bool = True
+    """Relax with the host's own Hessian as preconditioner."""
+
+
+class NetworkSection(_Section):
+    """The guest network and its training (:class:`iondiff.training.TrainingSettings` says what each is)."""
+
+    cutoff: PositiveFloat = 6.5
+    """Å, radial functions."""
+    angular_cutoff: PositiveFloat = 5.5
+    """Å, angular functions."""
+    hidden: tuple[PositiveInt, ...] = (9, 9)
+    members: PositiveInt = 4
+    force_weight: float = Field(0.1, gt=0, lt=1)
+    height_scale: PositiveFloat = 2.0
+    decay: float = Field(1e-2, ge=0)
+    validation_fraction: float = Field(0.1, gt=0, lt=0.5)
+    max_iterations: PositiveInt = 300
+    patience: PositiveInt = 40
+    correction: bool = True
+    correction_support: PositiveFloat = 2.5
+    correction_amplitude: PositiveFloat = 0.3
+    energy_noise: PositiveFloat = 0.01
+    gradient_noise: PositiveFloat = 0.05
+
+    def settings(self) -> TrainingSettings:
+        """The part that training reads."""
+        return TrainingSettings(**self.model_dump(exclude={"cutoff", "angular_cutoff"}))
+
+
+class SearchSection(_Section):
+    """Sites, passes and hops."""
+
+    grid: Grid = (50, 50, 50)
+    """Points along each lattice vector; every one is used."""
+    energy_cap: PositiveFloat = 2.0
+    """eV above the lowest site; what is higher is left out."""
+    prefactors: PositiveFloat | Literal["vineyard"] = "vineyard"
+    """Hz, or 'vineyard' for attempt frequencies from the Hessians of sites and passes."""
+    certify: bool = True
+    """Prove on the fitted surface that no site or pass is missing."""
+
+
+class TransportSection(_Section):
+    """Temperatures, and how long the walkers walk."""
+
+    temperatures: tuple[PositiveFloat, ...] = Field((500.0, 600.0, 700.0, 800.0), min_length=2)
+    """K."""
+    walkers: PositiveInt = 1000
+    hops: PositiveInt = 100_000
+    """Per walker."""
+
+
+class EvidenceSection(_Section):
+    """Results of the case study's own scripts, shown in the report; each may be left out."""
+
+    teacher_check: Path | None = None
+    """Teacher energies along the bands of the hops that carry the current."""
+    label_noise: Path | None = None
+    """The same points labelled from different arrivals."""
+    learning_curve: Path | None = None
+    """Test error against number of labels."""
+    spring_study: Path | None = None
+    """Barriers with softer and stiffer tethers."""
+
+
+class RunConfig(_Section):
+    """Everything a run needs; paths are relative to the configuration file."""
+
+    guest: str
+    """Chemical symbol of the diffusing species."""
+    seed: int = Field(0, ge=0)
+    """Same seed, same answer, to the last digit."""
+    host: HostSection
+    labels: LabelSection = LabelSection()
+    network: NetworkSection = NetworkSection()
+    search: SearchSection = SearchSection()
+    transport: TransportSection = TransportSection()
+    evidence: EvidenceSection = EvidenceSection()
+
+    @field_validator("guest")
+    @classmethod
+    def _is_an_element(cls, symbol: str) -> str:
+        if symbol not in chemical_symbols[1:]:
+            message = f"{symbol!r} is not a chemical symbol"
+            raise ValueError(message)
+        return symbol
+
+
+def read_config(path: str | Path) -> RunConfig:
+    """Read and check a configuration; paths in it become absolute.
+
+    Raises
+    ------
+    ConfigError
+        Missing file, invalid TOML, an unknown key (the nearest known one is named) or a value out of range.
+    """
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"configuration {path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
+    try:
+        config = RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"configuration {path}: {_explain(error)}") from error
+    return _absolute(config, path.resolve().parent)
+
+
+def _explain(error: ValidationError) -> str:
+    """The first complaint as one sentence."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *sections, key = (str(part) for part in first["loc"])
+        known = _known_keys(sections)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        return f"unknown key {place!r}; the nearest known one is {near[0]!r}, all of them: {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{place} is missing; wanted {place} = ..."
+    return f"{place} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _known_keys(sections: list[str]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    for name in sections:
+        annotation = model.model_fields[name].annotation
+        candidates = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not candidates:
+            return sorted(model.model_fields)
+        model = candidates[0]
+    return sorted(model.model_fields)
+
+
+def _absolute(config: RunConfig, folder: Path) -> RunConfig:
+    def resolve(section: _Section) -> _Section:
+        changed = {
+            name: (folder / value).resolve() for name, value in section if isinstance(value, Path)
+        }
+        return section.model_copy(update=changed)
+
+    sections = {name: resolve(value) for name, value in config if isinstance(value, _Section)}
+    return config.model_copy(update=sections)

@@ -1,0 +1,107 @@
+"""What a run says on the terminal: one bar a stage, and tables at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console()
+
+
+class StageBars:
+    """Progress bars on a terminal; elsewhere one line when a stage starts and one when it ends."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[str, Any] = {}
+        self._started: dict[str, float] = {}
+
+    def __enter__(self) -> StageBars:
+        if console.is_terminal:
+            self._bars = Progress(
+                TextColumn("{task.description:<12}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of `stage`."""
+        if self._bars is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bars.add_task(stage, total=total)
+            self._bars.update(self._tasks[stage], completed=done, total=total)
+            return
+        if stage not in self._started:
+            self._started[stage] = time.perf_counter()
+            console.print(f"{stage} ...")
+        elif done >= total and self._started[stage] > 0:
+            console.print(f"{stage}: {total} steps in {time.perf_counter() - self._started[stage]:.0f} s")
+            self._started[stage] = 0.0
+
+
+def print_training(folder: Path) -> None:
+    """Errors of the trained potential on the test labels."""
+    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    table = Table(title=f"Test errors, {training['test_count']} labels", title_justify="left")
+    for column in ("potential", "RMSE meV", "median meV", "within 1 eV of the lowest, meV", "gradient eV/Å"):
+        table.add_column(column, justify="left" if column == "potential" else "right")
+    for name, row in training["variants"].items():
+        table.add_row(
+            name, _number(row["rmse_meV"]), _number(row["median_meV"]), _number(row["rmse_low_meV"]),
+            _number(row["gradient_rmse_eV_A"], 3),
+        )  # fmt: skip
+    console.print(table)
+
+
+def print_search(folder: Path) -> None:
+    """Counts of sites and hops, and the certificate."""
+    sites, hops = pd.read_csv(folder / "sites.csv"), pd.read_csv(folder / "hops.csv")
+    certificate = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
+    console.print(f"{len(sites)} sites, {len(hops)} hops; certificate: {certificate['text']}", highlight=False)
+
+
+def print_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """The table a run ends with."""
+    print_training(folder)
+    table = Table(title="Result", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("sites", str(summary["n_sites"]))
+    table.add_row("hops", str(summary["n_hops"]))
+    table.add_row("percolation barrier", f"{_number(summary['percolation_barrier_eV'], 3)} eV")
+    rows = pd.read_csv(folder / "diffusivity.csv").set_index(["temperature", "method"])
+    for temperature in rows.index.unique("temperature"):
+        exact, walked = rows.loc[(temperature, "exact")], rows.loc[(temperature, "walk")]
+        table.add_row(
+            f"D at {temperature:g} K", f"exact {exact['D']:.3e}, KMC {walked['D']:.3e} ± {walked['D_error']:.1e} cm²/s"
+        )
+    table.add_row(
+        "activation energy",
+        f"{summary['activation_energy_eV']:.3f} ± {summary['activation_energy_error_eV']:.3f} eV",
+    )
+    complete = {True: "complete", False: "not complete", None: "not asked for"}[summary["certificate_complete"]]
+    table.add_row("certificate", complete)
+    teacher = summary["teacher_max_path_error_eV"]
+    table.add_row("largest difference from the teacher", "not run" if teacher is None else f"{teacher:.3f} eV")
+    table.add_row("report", str(folder / "report.html"))
+    console.print(table)
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

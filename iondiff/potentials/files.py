@@ -1,0 +1,107 @@
+"""Potential files: one ``.nnp``, a zip of plain arrays and a JSON header; nothing in it is ever executed."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from iondiff.descriptors import DescriptorSet
+from iondiff.errors import PotentialError
+from iondiff.files import write_atomically
+from iondiff.potentials.guest import GuestNNP, KernelCorrection
+
+SCHEMA = "guest-nnp/1"
+_LARGEST = 512 * 1024 * 1024  # bytes, unpacked; a file that claims more is refused
+
+
+def save(potential: GuestNNP, path: str | Path) -> None:
+    """Write a potential; the same potential gives the same bytes."""
+    header = {
+        "schema": SCHEMA,
+        "units": {"length": "Angstrom", "energy": "eV"},
+        "guest": potential.guest,
+        "functions": potential.functions.to_dict(),
+        "layers": list(potential.layers),
+        "energy_shift": potential.energy_shift,
+        "energy_scale": potential.energy_scale,
+        "wall_A": potential.wall_A,
+        "summary": potential.summary,
+    }
+    arrays = {"centre": potential.centre, "width": potential.width, "weights": potential.weights}
+    if potential.correction is not None:
+        header["correction"] = {"support": potential.correction.support, "host": potential.correction.host}
+        arrays["correction_centres"] = potential.correction.centres
+        arrays["correction_coefficients"] = potential.correction.coefficients
+    arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path: str | Path) -> GuestNNP:
+    """Read a potential file.
+
+    Raises
+    ------
+    PotentialError
+        Missing, cut off, of another kind, or holding what no potential can hold.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise PotentialError(f"potential file {path} does not exist; train one with: diffusion-network train")
+    try:
+        return _read(path)
+    except PotentialError as error:
+        raise PotentialError(f"potential file {path}: {error}") from error
+    # A damaged zip, array or header can fail in any of these ways, some of them in the standard library.
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, LookupError, TypeError, ValueError,
+        AttributeError, ArithmeticError, MemoryError, RuntimeError,
+    ) as error:  # fmt: skip
+        raise PotentialError(
+            f"potential file {path} cannot be read ({error!r}); it may be cut off or corrupt"
+        ) from error
+
+
+def _read(path: Path) -> GuestNNP:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _LARGEST:
+        raise PotentialError(f"it unpacks to {size} bytes; at most {_LARGEST} are read")
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    header = json.loads(arrays["header"].tobytes().decode())
+    schema = header["schema"]
+    if schema != SCHEMA:
+        raise PotentialError(f"its schema is {schema!r}; this version reads {SCHEMA!r}")
+
+    def numbers(name: str) -> np.ndarray:
+        return np.ascontiguousarray(arrays[name].astype(float, casting="same_kind"))
+
+    correction = None
+    if "correction" in header:
+        correction = KernelCorrection(
+            numbers("correction_centres"),
+            numbers("correction_coefficients"),
+            float(header["correction"]["support"]),
+            str(header["correction"]["host"]),
+        )
+    return GuestNNP(
+        str(header["guest"]),
+        DescriptorSet.from_dict(header["functions"]),
+        numbers("centre"),
+        numbers("width"),
+        tuple(int(n) for n in header["layers"]),
+        numbers("weights"),
+        float(header["energy_shift"]),
+        float(header["energy_scale"]),
+        float(header["wall_A"]),
+        correction,
+        dict(header["summary"]),
+    )

@@ -1,0 +1,388 @@
+"""What each stage of a run does: files in, files out. :mod:`iondiff.workflow` decides when."""
+
+from __future__ import annotations
+
+import json
+import platform
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import networkx as nx
+import numpy as np
+import pandas as pd
+from ase import Atoms
+
+import kmc
+import search
+from iondiff.config import RunConfig
+from iondiff.descriptors import check_host, default_guest_set
+from iondiff.errors import ConfigError, HostError, LabelError, RunError, TrainingError
+from iondiff.files import file_hash, write_atomically, write_json
+from iondiff.potentials import GuestLandscape, load, save
+from iondiff.sampling import LabelSet, draw_points, label_points, read_labels, write_labels
+from iondiff.training import error_table, parity, train_guest
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may use."""
+
+    config: RunConfig
+    folder: Path
+    workers: int | None
+    progress: Progress
+
+    def reporting(self, stage: str) -> Callable[[int, int], None]:
+        """Progress of one stage."""
+        return lambda done, total: self.progress(stage, done, total)
+
+    def host(self) -> Atoms:
+        """The run's host."""
+        return ase.io.read(self.folder / "host.extxyz")
+
+    def landscape(self) -> GuestLandscape:
+        """The trained potential in the run's host."""
+        return load(self.folder / "potential.nnp").landscape(self.host(), guest=self.config.guest)
+
+    def network(self) -> nx.MultiDiGraph:
+        """The run's hopping graph."""
+        return kmc.read_graph(self.folder / "network.json")
+
+
+def outside_files(stage: str, config: RunConfig) -> list[Path | None]:
+    """Files outside the run folder that a stage reads."""
+    if stage == "host":
+        return [config.host.file]
+    if stage == "labels":
+        return [config.labels.file]
+    if stage == "evidence":
+        return [path for _, path in config.evidence]
+    return []
+
+
+def host(context: Context) -> None:
+    """Read and check the host, and keep its own copy."""
+    atoms = read_host(context.config.host.file)
+    atoms.calc = None
+    temporary = context.folder / "host.tmp.extxyz"
+    ase.io.write(temporary, atoms, format="extxyz", columns=["symbols", "positions"])
+    write_atomically(context.folder / "host.extxyz", temporary.read_bytes())
+    temporary.unlink()
+
+
+def read_host(path: Path) -> Atoms:
+    """A periodic structure from any file ASE reads."""
+    try:
+        atoms = ase.io.read(path)
+    except FileNotFoundError:
+        raise HostError(f"host structure {path} does not exist") from None
+    except Exception as error:  # noqa: BLE001  (ASE's readers raise whatever their parsers raise)
+        raise HostError(f"host structure {path} cannot be read: {error}") from error
+    check_host(atoms)
+    if len(set(atoms.get_chemical_symbols())) > 2:
+        raise HostError(
+            f"host structure {path} has {len(set(atoms.get_chemical_symbols()))} elements; the default symmetry "
+            "functions are for one or two"
+        )
+    return atoms
+
+
+def labels(context: Context) -> None:
+    """Read the label file, or make the labels."""
+    config = context.config
+    host_atoms = context.host()
+    if config.labels.file is not None:
+        found = read_labels(config.labels.file, host_atoms, config.guest)
+    else:
+        found = make_labels(config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels"))
+    write_labels(context.folder / "labels.jsonl.gz", found)
+
+
+def make_labels(
+    config: RunConfig, host_atoms: Atoms, checkpoint: Path, workers: int | None, progress: Callable[[int, int], None]
+) -> LabelSet:
+    """Label the grid part and the core part of a configuration."""
+    settings = config.labels
+    if not settings.calculator:
+        raise ConfigError(
+            "labels.file and labels.calculator are both empty; name a label file, or a calculator such as "
+            "'chgnet.model.dynamics:CHGNetCalculator' to make labels with"
+        )
+    wall = ((settings.core_distance, 1.0), (min(settings.keep)[0], 0.0))
+    parts = {
+        "grid": draw_points(host_atoms, settings.count, settings.grid, settings.keep, config.seed)[0],
+        "core": draw_points(host_atoms, settings.core_count, settings.grid, wall, config.seed + 1)[0],
+    }
+    total = sum(len(points) for points in parts.values())
+    found: list = []
+    provenance: dict[str, Any] = {}
+    for part, points in parts.items():
+        done_before = len(found)
+        made = label_points(
+            host_atoms, config.guest, points, settings.calculator, settings.calculator_kwargs,
+            checkpoint=checkpoint, part=part, spring=settings.spring, fmax=settings.fmax,
+            precondition=settings.precondition, workers=workers, provenance={"seed": config.seed},
+            progress=lambda done, _, before=done_before: progress(before + done, total),
+        )  # fmt: skip
+        found += made.labels
+        provenance = made.provenance
+    return LabelSet(found, provenance)
+
+
+def train(context: Context) -> None:
+    """Train the guest network and write down how good it is."""
+    config = context.config
+    host_atoms = context.host()
+    found = read_labels(context.folder / "labels.jsonl.gz", host_atoms, config.guest)
+    training, test = split(found, config.labels.test_count, config.seed)
+    functions = default_guest_set(host_elements(host_atoms), config.network.cutoff, config.network.angular_cutoff)
+    wall = min(config.labels.core_distance, float(min(label.min_distance_A for label in training.labels)))
+    potential = train_guest(
+        host_atoms, config.guest, functions, training.positions, training.energies, training.gradients,
+        config.network.settings(), wall_A=wall, seed=config.seed,
+        checkpoint=context.folder / "train", progress=context.reporting("train"),
+    )  # fmt: skip
+    report = training_report(potential, host_atoms, training, test)
+    report["unconverged_labels"] = len(found.labels) - len(found.select().labels)
+    summary = {
+        **potential.summary,
+        "labels": found.provenance,
+        "label_count": len(found.labels),
+        "test_rmse_meV": report["test_rmse_meV"],
+    }
+    save(replace(potential, summary=summary), context.folder / "potential.nnp")
+    write_json(context.folder / "training.json", report)
+    for leftover in context.folder.glob("train.member*.npz"):
+        leftover.unlink()
+
+
+def host_elements(host_atoms: Atoms) -> tuple[str, str]:
+    """The host's two elements, the larger share of mass first; one element stands for both."""
+    symbols = host_atoms.get_chemical_symbols()
+    names = sorted(set(symbols), key=lambda name: -host_atoms[symbols.index(name)].mass)
+    return names[0], names[-1]
+
+
+def split(found: LabelSet, test_count: int, seed: int) -> tuple[LabelSet, LabelSet]:
+    """Training and test labels: the test is drawn from the converged grid part alone."""
+    grid = found.select("grid")
+    if len(grid) <= test_count:
+        raise LabelError(f"{len(grid)} converged grid labels, {test_count} of them wanted for the test; make more labels")
+    order = np.random.default_rng([seed, 7]).permutation(len(grid))
+    test = {grid.labels[i].index for i in order[:test_count]}
+    training = [x for x in found.select().labels if x.part != "grid" or x.index not in test]
+    return LabelSet(training, found.provenance), LabelSet([x for x in grid.labels if x.index in test], found.provenance)
+
+
+def training_report(potential: Any, host_atoms: Atoms, training: LabelSet, test: LabelSet) -> dict[str, Any]:
+    """Errors on both sets as plain data, with and without the kernel correction, and of a single network."""
+    lowest = float(min(training.energies.min(), test.energies.min()))
+    distances = np.array([label.min_distance_A for label in test.labels])
+    open_potential = replace(potential, wall_A=0.0)
+    variants = {
+        "one network": replace(open_potential, correction=None, weights=potential.weights[:1]),
+        "committee": replace(open_potential, correction=None),
+        "committee and correction": open_potential,
+    }
+    if potential.correction is None:
+        del variants["committee and correction"]
+    table = {}
+    for name, variant in variants.items():
+        predicted, slopes = variant.landscape(host_atoms).energy_and_gradient(test.positions)
+        if not np.isfinite(predicted).all():
+            raise TrainingError(f"the trained potential ({name}) is not finite on the test labels")
+        table[name] = error_table(test.energies, test.gradients, predicted, slopes, distances, lowest)
+    on_training = open_potential.landscape(host_atoms).energy_and_gradient(training.positions)[0]
+    best = table[list(variants)[-1]]
+    return {
+        "label_count": len(training) + len(test),
+        "train_count": len(training),
+        "test_count": len(test),
+        "layers": list(potential.layers),
+        "members": len(potential.weights),
+        "test_rmse_meV": best["rmse_meV"],
+        "test_rmse_low_meV": best["rmse_low_meV"],
+        "test_median_meV": best["median_meV"],
+        "low_count": best["low_count"],
+        "gradient_rmse_eV_A": best["gradient_rmse_eV_A"],
+        "by_distance": best["by_distance"],
+        "by_energy": best["by_energy"],
+        "variants": table,
+        "parity": parity({"train": (training.energies, on_training), "test": (test.energies, predicted)}),
+    }
+
+
+def search_network(context: Context) -> None:
+    """Sites, passes, hops; and the certificate that none is missing on the fitted surface."""
+    settings = context.config.search
+    landscape = context.landscape()
+    network = search.build_network(
+        landscape, grid=settings.grid, energy_cap=settings.energy_cap, guest=context.config.guest,
+        prefactors=settings.prefactors, seed=context.config.seed, progress=context.progress,
+    )  # fmt: skip
+    certificate: dict[str, Any] = {"complete": None, "text": "not asked for (search.certify = false)"}
+    if settings.certify:
+        certificate = certificate_record(search.certify(landscape, network))
+    # How long it took is no property of the network; the same run must give the same file.
+    record = network.graph["search"]
+    network.graph["search"] = {name: value for name, value in record.items() if not name.startswith("seconds")}
+    kmc.validate(network)
+    kmc.write_graph(network, context.folder / "network.json")
+    write_table(search.sites_table(network), context.folder / "sites.csv")
+    write_table(search.hops_table(network), context.folder / "hops.csv")
+    write_json(context.folder / "certificate.json", certificate)
+
+
+def certificate_record(certificate: Any) -> dict[str, Any]:
+    """A certificate as plain data; times are left out."""
+    numbers = {
+        name: value
+        for name, value in vars(certificate).items()
+        if isinstance(value, (bool, int, float, str)) and not name.startswith("seconds")
+    }
+    numbers = {k: v for k, v in numbers.items() if not isinstance(v, float) or np.isfinite(v)}
+    return {**numbers, "complete": bool(certificate.complete), "text": str(certificate)}
+
+
+def transport(context: Context) -> None:
+    """D(T), exactly and by walking, and the activation energy."""
+    settings = context.config.transport
+    network = context.network()
+    temperatures = list(settings.temperatures)
+    exact = kmc.sweep(network, temperatures)
+    percolation = kmc.percolation(network)
+    if not (exact["D"] > 0).all():
+        raise RunError(
+            f"no path leads through the cell below the energy cap (percolation rank {percolation.rank}); "
+            "raise search.energy_cap"
+        )
+    rows = [exact]
+    notes = []
+    for place, temperature in enumerate(temperatures):
+        context.progress("transport", place, len(temperatures))
+        walked, note = walk(network, temperature, settings.walkers, settings.hops, context.config.seed + place)
+        rows.append(pd.DataFrame([walked]))
+        notes += note
+    context.progress("transport", len(temperatures), len(temperatures))
+    table = pd.concat(rows, ignore_index=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = kmc.fit_arrhenius(exact)
+    middle = float(np.median(temperatures))
+    hops = kmc.current_hops(network, middle)
+    hops["image"] = [json.dumps(list(image)) for image in hops["image"]]
+    write_table(table, context.folder / "diffusivity.csv")
+    write_table(hops, context.folder / "current_hops.csv")
+    barriers = [float(b) if np.isfinite(b) else None for b in percolation.barriers]
+    write_json(
+        context.folder / "transport.json",
+        {
+            "activation_energy_eV": float(fit.Ea),
+            "activation_energy_error_eV": float(fit.Ea_error),
+            "D0_cm2_s": float(fit.D0),
+            "activation_energy_exact_eV": {str(t): float(kmc.activation_energy(network, t)) for t in temperatures},
+            "percolation": {
+                "rank": int(percolation.rank),
+                **{f"barrier_{n}d_eV": barrier for n, barrier in zip((1, 2, 3), barriers, strict=True)},
+            },
+            "network": {"n_sites": network.number_of_nodes(), "n_hops": network.number_of_edges()},
+            "notes": notes + [str(w.message) for w in caught],
+        },
+    )
+
+
+def walk(network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, seed: int) -> tuple[dict, list[str]]:
+    """One row of D(T) by kinetic Monte Carlo; a walk too short for its own error bar is kept and says so."""
+    run = kmc.simulate(network, temperature=temperature, n_walkers=walkers, n_hops=hops, seed=seed)
+    notes = []
+    try:
+        estimate = kmc.tracer_diffusivity(run)
+    except kmc.NotConvergedError as error:
+        estimate = error.estimate
+        notes.append(f"walk at {temperature:g} K: {error}")
+    row = {"temperature": temperature, "D": float(estimate.value), "D_error": float(estimate.error), "method": "walk"}
+    return row, notes
+
+
+def evidence(context: Context) -> None:
+    """Hold the network against the teacher: its own energies, now, along bands the teacher has seen."""
+    files = context.config.evidence
+    teacher: dict[str, Any] = {"max_error_eV": None, "hops": [], "teacher": "not run"}
+    if files.teacher_check is not None:
+        teacher = compare_with_teacher(read_record(files.teacher_check), context.landscape())
+    noise = read_record(files.label_noise) if files.label_noise else {}
+    record = {
+        "label_noise_meV": noise.get("label_noise_meV"),
+        "label_noise": noise or None,
+        "learning_curve": read_record(files.learning_curve)["curve"] if files.learning_curve else None,
+        "spring_study": read_record(files.spring_study) if files.spring_study else None,
+    }
+    write_json(context.folder / "teacher_check.json", teacher)
+    write_json(context.folder / "evidence.json", record)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A shipped JSON result."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"evidence file {path} does not exist; make it with the case study's script or drop the key") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RunError(f"evidence file {path} cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise RunError(f"evidence file {path} does not hold a table of names and values")
+    return record
+
+
+def compare_with_teacher(record: dict[str, Any], landscape: GuestLandscape) -> dict[str, Any]:
+    """Network energies of this run beside the teacher's at the same places, both from the start of each band."""
+    hops = []
+    for hop in record["hops"]:
+        teacher = np.array(hop["energy_teacher_eV"])
+        network = landscape.energy_and_gradient(np.array(hop["positions_A"]))[0]
+        difference = (network - network[0]) - (teacher - teacher[0])
+        if not np.isfinite(difference).all():
+            raise RunError(f"the potential is infinite on the band {hop['source']}-{hop['target']} the teacher was asked about")
+        hops.append(
+            {
+                **hop,
+                "energy_network_eV": (network - network[0]).tolist(),
+                "energy_teacher_eV": (teacher - teacher[0]).tolist(),
+                "barrier_network_eV": float((network - network[0]).max()),
+                "barrier_teacher_eV": float((teacher - teacher[0]).max()),
+                "max_error_eV": float(np.abs(difference).max()),
+            }
+        )
+    return {**record, "hops": hops, "max_error_eV": max(hop["max_error_eV"] for hop in hops)}
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """CSV with every digit, written atomically."""
+    write_atomically(path, table.to_csv(index=False))
+
+
+_PACKAGES = ("torch", "ase", "networkx", "numba", "numpy", "scipy", "pandas", "plotly", "diffusion-network")
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """Versions and hashes behind a run."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    files = ("config.toml", "host.extxyz", "labels.jsonl.gz", "potential.nnp", "network.json", "diffusivity.csv")
+    return {
+        "versions": versions,
+        "platform": platform.platform(),
+        "hashes": {name: file_hash(folder / name) for name in files},
+        "labels": load(folder / "potential.nnp").summary["labels"],
+    }

@@ -1,0 +1,151 @@
+"""The road: host → labels → network → sites, passes, hops → certificate → D(T) → report.
+
+Each stage reads files and writes files into the run folder. A stage is done when its record says so, what it
+was made from is unchanged, and its outputs still have the bytes it wrote; then it is skipped. Every stage is
+deterministic, so a run that was killed and started again ends with the same numbers as one left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import iondiff
+from iondiff import stages
+from iondiff.config import read_config
+from iondiff.errors import RunError
+from iondiff.files import file_hash, write_atomically, write_json
+from iondiff.run_folder import RunFolder
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: what it runs, which parts of the configuration and which files it depends on, what it writes."""
+
+    name: str
+    run: Callable[[stages.Context], None]
+    sections: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+STAGES = (
+    Stage("host", stages.host, ("host",), (), ("host.extxyz",)),
+    Stage("labels", stages.labels, ("guest", "seed", "labels"), ("host.extxyz",), ("labels.jsonl.gz",)),
+    Stage(
+        "train", stages.train, ("guest", "seed", "network", "labels"), ("host.extxyz", "labels.jsonl.gz"),
+        ("potential.nnp", "training.json"),
+    ),
+    Stage(
+        "search", stages.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),
+        ("network.json", "sites.csv", "hops.csv", "certificate.json"),
+    ),
+    Stage(
+        "transport", stages.transport, ("seed", "transport"), ("network.json",),
+        ("diffusivity.csv", "transport.json", "current_hops.csv"),
+    ),
+    Stage(
+        "evidence", stages.evidence, ("evidence",), ("host.extxyz", "potential.nnp", "network.json"),
+        ("teacher_check.json", "evidence.json"),
+    ),
+)  # fmt: skip
+STAGE_NAMES = tuple(stage.name for stage in STAGES)
+
+
+def run(
+    config_path: str | Path,
+    output: str | Path,
+    *,
+    until: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Walk the road of a configuration, from where it stands, and return the summary.
+
+    Parameters
+    ----------
+    config_path
+        TOML file (:class:`iondiff.config.RunConfig`).
+    output
+        Run folder; made if it is not there.
+    until
+        Last stage to run; by default all, then the report.
+    workers
+        Processes for labelling.
+    progress
+        Called with (stage, steps done, steps in all).
+
+    Raises
+    ------
+    iondiff.errors.IondiffError
+        With one sentence, for everything a user can mend. What was finished stays.
+    """
+    if until is not None and until not in STAGE_NAMES:
+        raise RunError(f"until is {until!r}; wanted one of {', '.join(STAGE_NAMES)}")
+    config = read_config(config_path)
+    with RunFolder(Path(output)) as folder:
+        write_atomically(folder.path / "config.toml", Path(config_path).read_text(encoding="utf-8"))
+        context = stages.Context(config, folder.path, workers, progress or (lambda *_: None))
+        for stage in STAGES:
+            _run_stage(stage, context, folder)
+            if stage.name == until:
+                return {}
+        summary = _summarise(folder)
+        from iondiff.report import write_report
+
+        write_report(folder.path)
+        return summary
+
+
+def _run_stage(stage: Stage, context: stages.Context, folder: RunFolder) -> None:
+    key = _key(stage, context)
+    if folder.is_done(stage.name, key, stage.outputs):
+        return
+    started = time.perf_counter()
+    stage.run(context)
+    folder.mark_done(stage.name, key, stage.outputs, time.perf_counter() - started)
+
+
+def _key(stage: Stage, context: stages.Context) -> str:
+    """What the stage's outputs depend on: code version, configuration, the bytes of the files it reads."""
+    config = context.config.model_dump(mode="json")
+    outside = [path for path in stages.outside_files(stage.name, context.config) if path is not None]
+    parts = {
+        "version": iondiff.__version__,
+        "config": {name: config[name] for name in stage.sections},
+        "inputs": {name: file_hash(context.folder / name) for name in stage.inputs},
+        "outside": {str(path): file_hash(path) if path.exists() else None for path in outside},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _summarise(folder: RunFolder) -> dict[str, Any]:
+    def read(name: str) -> Any:
+        return json.loads((folder.path / name).read_text(encoding="utf-8"))
+
+    training, transport, teacher = read("training.json"), read("transport.json"), read("teacher_check.json")
+    search = transport["network"]
+    summary = {
+        "label_count": training["label_count"],
+        "test_rmse_meV": training["test_rmse_meV"],
+        "test_rmse_low_meV": training["test_rmse_low_meV"],
+        "label_noise_meV": read("evidence.json")["label_noise_meV"],
+        "n_sites": search["n_sites"],
+        "n_hops": search["n_hops"],
+        "certificate_complete": read("certificate.json")["complete"],
+        "percolation_barrier_eV": transport["percolation"]["barrier_3d_eV"],
+        "activation_energy_eV": transport["activation_energy_eV"],
+        "activation_energy_error_eV": transport["activation_energy_error_eV"],
+        "teacher_max_path_error_eV": teacher["max_error_eV"],
+        "wall_seconds": folder.seconds(),
+    }
+    write_json(folder.path / "summary.json", summary)
+    write_json(folder.path / "provenance.json", stages.provenance(folder.path))
+    return summary
