@@ -103,8 +103,8 @@ def draw_host(axes: Any, run: Run) -> None:
     for number in sorted(set(numbers.tolist()), reverse=True):
         color = 0.5 * jmol_colors[number] + 0.5 * np.array(to_rgb("#d5dae0"))
         axes.scatter(
-            *positions[numbers == number].T, color=color, s=70 * covalent_radii[number], alpha=0.5, linewidths=0,
-            depthshade=False, zorder=2, label=chemical_symbols[number],
+            *positions[numbers == number].T, color=color, s=70 * covalent_radii[number], alpha=0.5,
+            linewidths=0, depthshade=False, zorder=2, label=chemical_symbols[number],
         )  # fmt: skip
 
 

@@ -47,7 +47,7 @@
   slider.addEventListener("input", () => {
     const kelvin = Number(slider.value);
     document.getElementById("temperature-value").textContent = `${kelvin} K`;
-    Plotly.restyle(network, { "line.width": binned.map((index) => width(scene[index].meta, kelvin)) }, binned);
+    if (binned.length) Plotly.restyle(network, { "line.width": binned.map((index) => width(scene[index].meta, kelvin)) }, binned);
   });
   slider.addEventListener("change", () =>
     Plotly.restyle(network, { text: [described(scene[passes], Number(slider.value))] }, [passes]),

@@ -103,6 +103,12 @@ def test_bare_run_still_makes_a_page(run_folder):
     assert set(figures_of(page)) == {"network-3d", "arrhenius", "barriers"}
 
 
+def test_run_that_found_next_to_nothing(empty_run_folder):
+    body = body_of(write_report(empty_run_folder).read_text(encoding="utf-8"))
+    assert "the network spans only 0 directions" in body
+    assert "nan" not in re.sub(r"<[^>]*>", " ", body[: body.index('id="figures"')]).lower().split()
+
+
 def test_strings_from_files_cannot_become_markup(run_folder):
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     network = json.loads((run_folder / "network.json").read_text())
