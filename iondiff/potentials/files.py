@@ -34,7 +34,7 @@ def save(potential: GuestNNP, path: str | Path) -> None:
         "wall_A": potential.wall_A,
         "summary": potential.summary,
     }
-    arrays: dict[str, Any] = {"centre": potential.centre, "width": potential.width, "weights": potential.weights}
+    arrays: dict[str, Any] = {name: getattr(potential, name) for name in ("centre", "width", "weights")}
     if potential.correction is not None:
         header["correction"] = {"support": potential.correction.support, "host": potential.correction.host}
         arrays["correction_centres"] = potential.correction.centres

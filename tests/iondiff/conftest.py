@@ -38,8 +38,9 @@ def make_potential(functions=FUNCTIONS, members=3, hidden=(7, 5), wall=0.5, seed
     generator = np.random.default_rng(seed)
     layers = (len(functions), *hidden, 1)
     return GuestNNP(
-        "Cu", functions, generator.normal(1, 0.3, len(functions)), generator.uniform(0.5, 2, len(functions)), layers,
-        generator.normal(0, 0.6, (members, n_weights(layers))), -1.3, 1.7, wall, summary={"made": "by a test"},
+        "Cu", functions, generator.normal(1, 0.3, len(functions)), generator.uniform(0.5, 2, len(functions)),
+        layers, generator.normal(0, 0.6, (members, n_weights(layers))), -1.3, 1.7, wall,
+        summary={"made": "by a test"},
     )  # fmt: skip
 
 

