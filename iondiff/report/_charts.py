@@ -12,7 +12,7 @@ from iondiff.report._geometry import HopLines
 from iondiff.report._models import CurvePoint, DistanceBin, EnergyBin, Parity
 from iondiff.report._style import ACCENT, BLUE, MUTED, PALE_BLUE, TEAL, Figure, axis, corner, figure
 
-ErrorRow = tuple[float, float, int, float | None]
+ErrorRow = tuple[float, float | None, int, float | None]
 _SPLITS = {
     "train": ("training", PALE_BLUE, 4),
     "validation": ("validation", "#c9b458", 5),
@@ -105,7 +105,8 @@ def _bars(name: str, color: str, x: list[float], y: list[int], width: float) -> 
 def _error_bars(rows: list[ErrorRow], title: str, noise: float | None) -> Figure:
     trace = {
         "type": "bar", "marker": {"color": BLUE},
-        "x": [f"{low:g} – {high:g}" for low, high, _, _ in rows], "y": [error for *_, error in rows],
+        "x": [f"> {low:g}" if high is None else f"{low:g} – {high:g}" for low, high, _, _ in rows],
+        "y": [error for *_, error in rows],
         "text": [f"n = {count}" for _, _, count, _ in rows], "textposition": "outside",
         "textfont": {"size": 11, "color": MUTED}, "cliponaxis": False,
         "hovertemplate": "%{x}: %{y:.1f} meV, %{text}<extra></extra>",
