@@ -20,7 +20,7 @@ def write_atomically(path: str | Path, data: str | bytes) -> None:
         stream.write(data.encode() if isinstance(data, str) else data)
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def write_json(path: str | Path, data: Any) -> None:

@@ -18,7 +18,7 @@ def _cutoff(r, rc):
 
 @njit(cache=True)
 def gather(point, cell, inverse, bins, starts, positions, rc, out_r, out_u, out_index):
-    """Binned atoms within `rc` of a point: distances, unit vectors towards them, indices; returns their number.
+    """Binned atoms within `rc` of a point: distances, unit vectors towards them, indices; their number.
 
     −1 if the buffers are too small.
     """
@@ -72,7 +72,7 @@ def neighbours_by_species(point, capacity, cell, inverse, bins, starts, position
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
-def describe(r, u, s, radial_species, radial, angular_species, angular, powers, G, dG):
+def describe(r, u, s, radial_species, radial, angular_species, angular, powers, G, dG):  # noqa: C901, PLR0915
     """Fill G (n_functions,) and dG (n_functions, 3), the gradient with respect to the centre's position."""
     n = r.shape[0]
     factor = np.empty(n)
@@ -148,7 +148,7 @@ def describe_points(
     points, capacity, cell, inverse, bins, starts, positions, species, rc,
     radial_species, radial, angular_species, angular, powers,
 ):  # fmt: skip
-    """G (n, m) and dG (n, m, 3) of every point; every point is independent, so threads do not change a bit."""
+    """G (n, m) and dG (n, m, 3) of every point; points are independent, threads do not change a bit."""
     count = points.shape[0]
     m = radial.shape[0] + angular.shape[0]
     G = np.empty((count, m))

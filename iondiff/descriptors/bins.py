@@ -44,7 +44,7 @@ class PeriodicBins:
         self.capacity = self._capacity()
 
     def _capacity(self) -> int:
-        """Every place lies within half a voxel's diagonal of a grid point: count around those, a little wider."""
+        """Every place is within half a voxel diagonal of a grid point: count around those, a bit wider."""
         counts = np.maximum(1, np.ceil(np.linalg.norm(self.cell, axis=1))).astype(int)
         while np.prod(counts) > 20_000:
             counts = np.maximum(1, counts // 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms
 
@@ -39,15 +41,17 @@ class HostNeighbours:
                 f"the host has {', '.join(unknown)}, the potential was made for {', '.join(elements)}; "
                 "train one for this host"
             )
+        self.elements = tuple(elements)
         self.bins = PeriodicBins(host.positions, host.cell.array, cutoff)
         numbers = np.array([elements.index(symbol) for symbol in host.get_chemical_symbols()], dtype=np.int64)
         self.species = numbers[self.bins.order]
 
-    def kernel_arguments(self) -> tuple:
+    def kernel_arguments(self) -> tuple[Any, ...]:
         """The host's part of a kernel call."""
         bins = self.bins
         return (
-            bins.capacity, bins.cell, bins.inverse, bins.bins, bins.starts, bins.positions, self.species, bins.cutoff,
+            bins.capacity, bins.cell, bins.inverse, bins.bins, bins.starts, bins.positions,
+            self.species, bins.cutoff,
         )  # fmt: skip
 
 
@@ -73,5 +77,13 @@ def guest_descriptors(
     G : (n, n_functions)
     dG : (n, n_functions, 3), 1/Å, with respect to the point.
     """
-    points = np.ascontiguousarray(points, dtype=float).reshape(-1, 3)
+    points = np.ascontiguousarray(points, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise PotentialError(f"points have shape {points.shape}; wanted (n, 3) finite numbers, Å")
+    if functions.elements != neighbours.elements or functions.cutoff > neighbours.bins.cutoff:
+        raise PotentialError(
+            f"functions see {functions.elements} within {functions.cutoff} Å, the neighbours were "
+            "gathered for "
+            f"{neighbours.elements} within {neighbours.bins.cutoff} Å; wanted the same"
+        )
     return _kernels_guest.describe_points(points, *neighbours.kernel_arguments(), *functions.arrays())

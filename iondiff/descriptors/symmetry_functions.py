@@ -9,17 +9,22 @@ Angular, wide (G5 of the same paper, with a radial shift):
     G = 2^(1−ζ) Σ_{j<k} (1 + λ cos θ_jk)^ζ exp(−η [(r_j − r_s)² + (r_k − r_s)²]) f(r_j) f(r_k)
 
 The cutoff function is the polynomial f(r) = 1 − 10x³ + 15x⁴ − 6x⁵, x = r/r_c. Its first *and second*
-derivatives vanish at r_c, so that curvatures, which decide what is a minimum and what a saddle, are continuous.
+derivatives vanish at r_c, so that curvatures, which decide what is a minimum and what a saddle, are
+continuous.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from iondiff.errors import PotentialError
+
+_LARGEST_CUTOFF = 50.0  # Å; farther is a slip of units, and would gather millions of images
+_LARGEST_ZETA = 256
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,18 @@ class DescriptorSet:
     def __post_init__(self) -> None:
         names = {r.species for r in self.radial} | {s for a in self.angular for s in a.species}
         object.__setattr__(self, "elements", tuple(sorted(names)))
+        if not names:
+            raise PotentialError("the list of symmetry functions is empty; wanted at least one")
         for function in (*self.radial, *self.angular):
-            if not (function.cutoff > 0 and function.eta >= 0):
-                raise PotentialError(f"{function} has a cutoff or width that is not positive")
+            if not (0 < function.cutoff <= _LARGEST_CUTOFF):
+                raise PotentialError(f"{function}: wanted a cutoff above 0 and up to {_LARGEST_CUTOFF} Å")
+            if not (0 <= function.eta < math.inf and math.isfinite(function.shift)):
+                raise PotentialError(f"{function}: wanted an eta of at least 0 and a shift, both finite")
         for function in self.angular:
-            if function.lam not in (-1, 1) or function.zeta < 1 or function.zeta != int(function.zeta):
-                raise PotentialError(f"{function}: wanted lam of +1 or -1 and a whole zeta of at least 1")
+            if function.lam not in (-1, 1) or function.zeta not in range(1, _LARGEST_ZETA + 1):
+                raise PotentialError(
+                    f"{function}: wanted lam of +1 or -1 and a whole zeta from 1 to {_LARGEST_ZETA}"
+                )
 
     def __len__(self) -> int:
         return len(self.radial) + len(self.angular)
@@ -94,7 +105,7 @@ class DescriptorSet:
         try:
             radial = tuple(Radial(str(s), float(e), float(r), float(c)) for s, e, r, c in data["radial"])
             angular = tuple(
-                Angular((str(s), str(t)), float(e), float(r), int(lam), int(z), float(c))
+                Angular((str(s), str(t)), float(e), float(r), _whole(lam), _whole(z), float(c))
                 for s, t, e, r, lam, z, c in data["angular"]
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -115,14 +126,29 @@ class DescriptorSet:
         return "\n".join(lines)
 
 
+def _whole(value: Any) -> int:
+    """An integer that was written as one: int() alone would cut 1.5 to 1 without a word."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
 def default_guest_set(
     elements: tuple[str, str], cutoff: float = 6.5, angular_cutoff: float = 5.5
 ) -> DescriptorSet:
     """Thirty-six functions for a guest in a host of two elements, cation first: 16 radial, 20 angular.
 
-    The split is that of a 36-input guest network (Li, Ando and Watanabe, J. Phys. Soc. Jpn. 86, 104004 (2017)):
-    radial shells evenly spaced from a short bond to the cutoff, angular shells at bond length, narrow and wide.
+    The split is that of a 36-input guest network (Li, Ando and Watanabe, J. Phys. Soc. Jpn. 86, 104004
+    (2017)):
+    radial shells evenly spaced from a short bond to the cutoff, angular shells at bond length, narrow and
+    wide.
+    A host of one element is given as that element twice, and has fewer functions.
     """
+    if len(elements) != 2:
+        raise PotentialError(
+            f"elements are {elements}; the default functions want two, cation first: list the functions of "
+            "another host yourself (DescriptorSet)"
+        )
     cation, anion = elements
     spacing = (cutoff - 1.7) / 7
     radial = tuple(
@@ -138,4 +164,4 @@ def default_guest_set(
         for zeta in zetas
         for shift, lam in shells
     )
-    return DescriptorSet(radial, angular)
+    return DescriptorSet(tuple(dict.fromkeys(radial)), tuple(dict.fromkeys(angular)))

@@ -1,4 +1,4 @@
-"""Energy and gradient of a guest at many points: neighbours, functions, networks and correction in one pass."""
+"""Energy and gradient of a guest at many points: functions, networks and correction in one pass."""
 
 import numpy as np
 from numba import njit, prange
@@ -45,7 +45,7 @@ def network(x, weights, sizes, dx, activations, slopes, sensitivities):
 
 @njit(cache=True, error_model="numpy")
 def wendland(r):
-    """C6 function of Wendland (1995) for three dimensions, r in units of its support: φ, φ′/r, (φ″ − φ′/r)/r²."""
+    """C6 function of Wendland (1995), three dimensions, r over its support: φ, φ′/r, (φ″ − φ′/r)/r²."""
     o = 1.0 - r
     o2 = o * o
     o6 = o2 * o2 * o2

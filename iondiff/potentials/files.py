@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +34,7 @@ def save(potential: GuestNNP, path: str | Path) -> None:
         "wall_A": potential.wall_A,
         "summary": potential.summary,
     }
-    arrays = {"centre": potential.centre, "width": potential.width, "weights": potential.weights}
+    arrays: dict[str, Any] = {name: getattr(potential, name) for name in ("centre", "width", "weights")}
     if potential.correction is not None:
         header["correction"] = {"support": potential.correction.support, "host": potential.correction.host}
         arrays["correction_centres"] = potential.correction.centres
@@ -54,44 +57,52 @@ def load(path: str | Path) -> GuestNNP:
     if not path.exists():
         raise PotentialError(f"potential file {path} does not exist; train one with: diffusion-network train")
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _LARGEST:
-            raise PotentialError(
-                f"potential file {path} unpacks to {size} bytes; at most {_LARGEST} are read"
-            )
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays["header"].tobytes().decode())
-        schema = header["schema"]
-        if schema != SCHEMA:
-            raise PotentialError(
-                f"potential file {path} has schema {schema!r}; this version reads {SCHEMA!r}"
-            )
-        correction = None
-        if "correction" in header:
-            correction = KernelCorrection(
-                arrays["correction_centres"].astype(float),
-                arrays["correction_coefficients"].astype(float),
-                float(header["correction"]["support"]),
-                str(header["correction"]["host"]),
-            )
-        return GuestNNP(
-            str(header["guest"]),
-            DescriptorSet.from_dict(header["functions"]),
-            arrays["centre"].astype(float),
-            arrays["width"].astype(float),
-            tuple(int(n) for n in header["layers"]),
-            np.ascontiguousarray(arrays["weights"], dtype=float),
-            float(header["energy_shift"]),
-            float(header["energy_scale"]),
-            float(header["wall_A"]),
-            correction,
-            dict(header["summary"]),
-        )
-    except PotentialError:
-        raise
-    except (zipfile.BadZipFile, OSError, EOFError, KeyError, TypeError, ValueError) as error:
+        return _read(path)
+    except PotentialError as error:
+        raise PotentialError(f"potential file {path}: {error}") from error
+    # A damaged zip, array or header can fail in any of these ways, some of them in the standard library.
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, LookupError, TypeError, ValueError,
+        AttributeError, ArithmeticError, MemoryError, RuntimeError,
+    ) as error:  # fmt: skip
         raise PotentialError(
             f"potential file {path} cannot be read ({error!r}); it may be cut off or corrupt"
         ) from error
+
+
+def _read(path: Path) -> GuestNNP:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _LARGEST:
+        raise PotentialError(f"it unpacks to {size} bytes; at most {_LARGEST} are read")
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    header = json.loads(arrays["header"].tobytes().decode())
+    schema = header["schema"]
+    if schema != SCHEMA:
+        raise PotentialError(f"its schema is {schema!r}; this version reads {SCHEMA!r}")
+
+    def numbers(name: str) -> np.ndarray:
+        return np.ascontiguousarray(arrays[name].astype(float, casting="same_kind"))
+
+    correction = None
+    if "correction" in header:
+        correction = KernelCorrection(
+            numbers("correction_centres"),
+            numbers("correction_coefficients"),
+            float(header["correction"]["support"]),
+            str(header["correction"]["host"]),
+        )
+    return GuestNNP(
+        str(header["guest"]),
+        DescriptorSet.from_dict(header["functions"]),
+        numbers("centre"),
+        numbers("width"),
+        tuple(int(n) for n in header["layers"]),
+        numbers("weights"),
+        float(header["energy_shift"]),
+        float(header["energy_scale"]),
+        float(header["wall_A"]),
+        correction,
+        dict(header["summary"]),
+    )

@@ -1,14 +1,15 @@
 """The guest-species network: the energy of one diffusing atom as a function of where it is in a frozen host.
 
-After Li, Ando and Watanabe, J. Phys. Soc. Jpn. 86, 104004 (2017): symmetry functions centred on the guest see the
-unrelaxed host; the labels behind the network contain the host's relaxation. Two things are added here. Several
-members trained from different starts give a mean and a spread. And the residuals of the mean on the labels,
-energies and gradients, are interpolated by a compactly supported kernel (:mod:`iondiff.training.correction`), so
-that where labels are dense the potential is as good as the labels.
+After Li, Ando and Watanabe, J. Phys. Soc. Jpn. 86, 104004 (2017): symmetry functions centred on the guest
+see the unrelaxed host; the labels behind the network contain the host's relaxation. Two things are added
+here. Several members trained from different starts give a mean and a spread. And the residuals of the mean
+on the labels, energies and gradients, are interpolated by a compactly supported kernel
+(:mod:`iondiff.training.correction`), so that where labels are dense the potential is as good as the labels.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ from iondiff.descriptors.bins import PeriodicBins
 from iondiff.errors import PotentialError
 from iondiff.files import host_fingerprint
 from iondiff.potentials import _kernels_guest
+
+_LARGEST_SUPPORT = 50.0  # Å; farther would gather millions of images
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,21 @@ class KernelCorrection:
     coefficients: np.ndarray
     support: float
     host: str
+
+    def __post_init__(self) -> None:
+        n = len(self.centres)
+        if self.centres.shape != (n, 3) or self.coefficients.shape != (n, 4):
+            raise PotentialError(
+                f"the correction has centres {self.centres.shape} and coefficients "
+                f"{self.coefficients.shape}; "
+                "wanted (n, 3) and (n, 4)"
+            )
+        if not (np.isfinite(self.centres).all() and np.isfinite(self.coefficients).all()):
+            raise PotentialError("the correction holds numbers that are not finite; train again")
+        if not 0 < self.support <= _LARGEST_SUPPORT:
+            raise PotentialError(
+                f"the correction's support is {self.support} Å; wanted above 0 and up to {_LARGEST_SUPPORT}"
+            )
 
 
 @dataclass(frozen=True)
@@ -83,19 +101,34 @@ class GuestNNP:
     summary: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if len(self.layers) < 2 or min(self.layers) < 1:
+            raise PotentialError(f"layers are {self.layers}; wanted at least an input and an output")
         if self.layers[0] != len(self.functions) or self.layers[-1] != 1:
             raise PotentialError(
-                f"layers are {self.layers}; wanted {len(self.functions)} inputs, as many as symmetry functions, "
+                f"layers are {self.layers}; wanted {len(self.functions)} inputs, as many as symmetry "
+                "functions, "
                 "and one output"
             )
         wanted = n_weights(self.layers)
-        if self.weights.ndim != 2 or self.weights.shape[1] != wanted:
+        if self.weights.ndim != 2 or self.weights.shape[1] != wanted or len(self.weights) == 0:
             raise PotentialError(
                 f"weights have shape {self.weights.shape}; layers {self.layers} want (members, {wanted})"
             )
-        for name in ("centre", "width", "weights"):
+        for name in ("centre", "width"):
+            if getattr(self, name).shape != (self.layers[0],):
+                raise PotentialError(
+                    f"{name} has shape {getattr(self, name).shape}; wanted one number a symmetry function, "
+                    f"({self.layers[0]},)"
+                )
+        for name in ("centre", "width", "weights", "energy_shift", "energy_scale"):
             if not np.isfinite(getattr(self, name)).all():
                 raise PotentialError(f"{name} holds numbers that are not finite; train again")
+        if not (self.width > 0).all():
+            raise PotentialError("width holds numbers that are not positive; train again")
+        if not 0 <= self.wall_A <= self.functions.cutoff:
+            raise PotentialError(
+                f"wall_A is {self.wall_A} Å; wanted 0 to the functions' cutoff, {self.functions.cutoff} Å"
+            )
 
     def landscape(self, host: Atoms, guest: str | None = None) -> GuestLandscape:
         """The potential in a given host, answering contract 1.
@@ -116,7 +149,7 @@ class GuestNNP:
 
 def n_weights(layers: tuple[int, ...]) -> int:
     """Number of weights and biases of a network."""
-    return sum((a + 1) * b for a, b in zip(layers[:-1], layers[1:], strict=True))
+    return sum((a + 1) * b for a, b in itertools.pairwise(layers))
 
 
 class GuestLandscape:
@@ -140,7 +173,7 @@ class GuestLandscape:
         self._functions = functions.arrays()
         self._corrector = self._correction_arguments(host)
 
-    def _correction_arguments(self, host: Atoms) -> tuple:
+    def _correction_arguments(self, host: Atoms) -> tuple[Any, ...]:
         correction = self.potential.correction
         if correction is None:
             # No centres: the kernel skips the correction; the arrays only fix the types.
@@ -149,8 +182,10 @@ class GuestLandscape:
         else:
             if correction.host != host_fingerprint(host):
                 raise PotentialError(
-                    "the potential carries a kernel correction made for another host structure; use it with the host "
-                    "it was trained on, or drop the correction (dataclasses.replace(potential, correction=None))"
+                    "the potential carries a kernel correction made for another host structure; use "
+                    "it with the host "
+                    "it was trained on, or drop the correction (dataclasses.replace(potential, "
+                    "correction=None))"
                 )
             bins = PeriodicBins(correction.centres, self.cell, correction.support)
             coefficients, support = correction.coefficients[bins.order], correction.support

@@ -78,12 +78,10 @@ def barrier_histogram(hops: HopLines) -> Figure:
     first = min(math.floor(barriers.min() / step), 0)
     edges = step * np.arange(first, math.floor(barriers.max() / step) + 2)
     centres = [round(float(centre), 6) for centre in (edges[:-1] + edges[1:]) / 2]
-    everything = np.histogram(hops.barriers, edges)[0].tolist()
-    carrying = np.histogram(hops.barriers[hops.carries], edges)[0].tolist()
-    traces = [
-        _bars("all hops", PALE_BLUE, centres, everything, step),
-        _bars("carry the current", ACCENT, centres, carrying, step),
-    ]
+    traces = [_bars("all hops", PALE_BLUE, centres, np.histogram(hops.barriers, edges)[0].tolist(), step)]
+    if hops.carries.any():
+        carrying = np.histogram(hops.barriers[hops.carries], edges)[0].tolist()
+        traces.append(_bars("carry the current", ACCENT, centres, carrying, step))
     legend = corner("right", "top")
     return figure(traces, axis("Barrier, eV"), axis("Hops"), barmode="overlay", bargap=0.0, legend=legend)
 

@@ -29,19 +29,30 @@ def make_calculator(path: str, kwargs: Mapping[str, Any] | None = None) -> Calcu
         raise CalculatorError(
             f"calculator is {path!r}; wanted an import path such as 'chgnet.model.dynamics:CHGNetCalculator'"
         )
+    advice = (
+        "install the package that has it, for the shipped teacher: pip install 'diffusion-network[teacher]'"
+    )
     try:
         factory = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # importing somebody's module can raise anything
         raise CalculatorError(
-            f"calculator {path!r} cannot be imported ({error}); install the package that has it, "
-            "for the shipped teacher: pip install 'diffusion-network[teacher]'"
+            f"calculator {path!r} cannot be imported ({type(error).__name__}: {error}); {advice}"
         ) from error
     try:
-        return factory(**dict(kwargs or {}))
-    except (TypeError, ValueError, OSError, RuntimeError) as error:
+        calculator = factory(**dict(kwargs or {}))
+    except ImportError as error:
+        raise CalculatorError(f"calculator {path!r} could not be made ({error}); {advice}") from error
+    except Exception as error:  # and so can making somebody's calculator
         raise CalculatorError(
-            f"calculator {path!r} could not be made with {dict(kwargs or {})}: {error}"
+            f"calculator {path!r} could not be made with {dict(kwargs or {})} "
+            f"({type(error).__name__}: {error})"
         ) from error
+    if not callable(getattr(calculator, "get_forces", None)):
+        raise CalculatorError(
+            f"calculator {path!r} gave a {type(calculator).__name__}; wanted an ASE calculator, which "
+            "has get_forces"
+        )
+    return calculator
 
 
 class CHGNetForces(Calculator):

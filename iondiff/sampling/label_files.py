@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import asdict, dataclass, field
+import zlib
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,8 @@ def read_labels(path: str | Path, host: Atoms | None = None, guest: str | None =
     Raises
     ------
     LabelError
-        Missing or unreadable file, wrong schema, a damaged line (its number), a number that is not finite (its
-        line and name), labels of another host or guest.
+        Missing or unreadable file, wrong schema, a damaged line (its number), a number that is not finite
+        (its line and name), labels of another host or guest.
     """
     path = Path(path)
     try:
@@ -115,7 +116,7 @@ def read_labels(path: str | Path, host: Atoms | None = None, guest: str | None =
         raise LabelError(
             f"label file {path} does not exist; make one with: diffusion-network label"
         ) from None
-    except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise LabelError(
             f"label file {path} cannot be read ({error}); it may be cut off or corrupt"
         ) from error
@@ -123,11 +124,13 @@ def read_labels(path: str | Path, host: Atoms | None = None, guest: str | None =
     header = parse_header(lines[0] if lines else "", path)
     if host is not None and header.get("host") != host_fingerprint(host):
         raise LabelError(
-            f"label file {path} was made for another host structure; labels hold for one host only"
+            f"label file {path} was made for another host structure; use that host, or label this one"
         )
     if guest is not None and header.get("guest") != guest:
         raise LabelError(
-            f"label file {path} is for guest {header.get('guest')!r}, the configuration says {guest!r}"
+            f"label file {path} is for guest {header.get('guest')!r}, wanted {guest!r}; label that "
+            "guest, or ask for "
+            "the one of the file"
         )
     labels = [parse_label(line, f"{path} line {row}") for row, line in enumerate(lines[1:], start=2)]
     return LabelSet(labels, header)
@@ -137,7 +140,7 @@ def parse_header(line: str, path: Path) -> dict[str, Any]:
     """Header of a label file as a dictionary."""
     try:
         header = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("schema") != SCHEMA:
         raise LabelError(f"label file {path} does not start with a {SCHEMA!r} header; it is not a label file")
@@ -149,20 +152,29 @@ def parse_label(line: str, where: str) -> Label:
     try:
         record = json.loads(line)
         label = Label(**record)
-    except (json.JSONDecodeError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise LabelError(f"{where} is not a label ({error}); the file may be cut off or corrupt") from error
-    for name in _FLOATS + _VECTORS:
-        try:
-            value = np.asarray(getattr(label, name), dtype=float)
-        except (TypeError, ValueError):
-            raise LabelError(f"{where}: {name} is {getattr(label, name)!r}; wanted numbers") from None
-        if not np.isfinite(value).all():
-            raise LabelError(
-                f"{where}: {name} is {getattr(label, name)}; wanted finite numbers: remove or redo the label"
-            )
-        if name in _VECTORS and value.shape != (3,):
-            raise LabelError(f"{where}: {name} has shape {value.shape}; wanted 3 numbers")
-    return label
+    numbers: dict[str, Any] = {name: float(_finite(label, name, (), where)) for name in _FLOATS}
+    numbers |= {name: tuple(_finite(label, name, (3,), where).tolist()) for name in _VECTORS}
+    for name, kind in (("index", int), ("evaluations", int), ("converged", bool), ("part", str)):
+        if type(getattr(label, name)) is not kind:
+            raise LabelError(f"{where}: {name} is {getattr(label, name)!r}; wanted {kind.__name__}")
+    return replace(label, **numbers)
+
+
+def _finite(label: Label, name: str, shape: tuple[int, ...], where: str) -> np.ndarray:
+    try:
+        value = np.asarray(getattr(label, name))
+    except ValueError:  # ragged lists
+        value = np.asarray("?")
+    if value.shape != shape or value.dtype.kind not in "fi":
+        wanted = "3 numbers" if shape else "a number"
+        raise LabelError(f"{where}: {name} is {getattr(label, name)!r}; wanted {wanted}")
+    if not np.isfinite(value).all():
+        raise LabelError(
+            f"{where}: {name} is {getattr(label, name)}; wanted finite numbers: remove or redo the label"
+        )
+    return value.astype(float)
 
 
 def format_label(label: Label) -> str:

@@ -1,34 +1,28 @@
-"""Label many points: one process a core, a checkpoint after every label, the same final set after any kill."""
+"""Label many points: a process a core, a checkpoint after every label, the same set after any kill."""
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
-from iondiff.errors import LabelError
+from iondiff.descriptors import check_host
+from iondiff.errors import CalculatorError, HostError, LabelError
 from iondiff.files import host_fingerprint
-from iondiff.sampling.calculators import make_calculator
-from iondiff.sampling.label_files import (
-    SCHEMA,
-    Label,
-    LabelSet,
-    format_label,
-    parse_header,
-    parse_label,
-)
+from iondiff.sampling._checkpoint import hessian_path, open_checkpoint
+from iondiff.sampling._workers import Failure, Maker, hessian_of, label_one, local_pool
+from iondiff.sampling.label_files import SCHEMA, Label, LabelSet, format_label, parse_label
 from iondiff.sampling.points import nearest_distance
-from iondiff.sampling.tethered import host_hessian, relax_host
+from iondiff.sampling.tethered import RelaxedLabel
 
-#: One thread a process: universal potentials on a hundred atoms are slower with two.
-_SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_HOPELESS = 10  # failed points beyond the allowed number after which the rest is not tried
 
 
 def label_points(
@@ -48,13 +42,14 @@ def label_points(
     executor: Executor | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    max_failures: int = 0,
 ) -> LabelSet:
     """Relax the host around the guest at every point and return the labels, in the order of `points`.
 
     Parameters
     ----------
     host
-        Pristine host, positions in Å.
+        Pristine host, positions in Å, periodic in all three directions.
     guest
         Chemical symbol.
     points
@@ -64,7 +59,7 @@ def label_points(
         (:func:`iondiff.sampling.calculators.make_calculator`); every worker makes its own.
     checkpoint
         ``.jsonl`` file that grows by a line a label. Labels already in it are not computed again; it must be
-        of the same host, guest, calculator and settings.
+        of the same host, guest, calculator, settings and points.
     part
         Name of this set of points (:class:`Label`).
     spring, fmax, max_evaluations
@@ -74,104 +69,114 @@ def label_points(
     workers
         Processes, by default one a core; 0 works in this process.
     executor
-        Any ``concurrent.futures.Executor`` (a Dask client's too) instead of a local pool.
+        Any ``concurrent.futures.Executor`` (for Dask: ``client.get_executor()``) instead of a local pool.
+    provenance
+        Plain data to keep in the file's header, such as the teacher's name and version.
     progress
         Called with (labels done, labels wanted).
+    max_failures
+        So many points may fail, for example by a self-consistent cycle that does not end; they are missing in
+        the result and tried again at the next start.
 
     Raises
     ------
     LabelError
         The checkpoint belongs to other labels.
     CalculatorError
-        The calculator cannot be made or fails.
+        The calculator cannot be made, a worker died, or more points failed than allowed. Every label finished
+        until then is in the checkpoint; one failing point does not stop the others.
     """
     checkpoint = Path(checkpoint)
+    points = np.asarray(points, dtype=float)
+    _check(host, guest, points)
+    maker: Maker = (calculator, dict(calculator_kwargs or {}))
     settings = {
         "schema": SCHEMA,
         "guest": guest,
         "host": host_fingerprint(host),
         "calculator": calculator,
-        "calculator_kwargs": dict(calculator_kwargs or {}),
+        "calculator_kwargs": maker[1],
         "spring_eV_A2": spring,
         "fmax_eV_A": fmax,
         "max_evaluations": max_evaluations,
         "preconditioned": precondition,
         **dict(provenance or {}),
     }
-    done = _open_checkpoint(checkpoint, settings)
-    wanted = [index for index in range(len(points)) if (part, index) not in done]
-    nearest = nearest_distance(host, points) if len(points) else np.zeros(0)
-    total = len(points)
+    done = open_checkpoint(checkpoint, settings, part, points)
+    wanted = [index for index in range(len(points)) if index not in done]
+    total, n_before, failures = len(points), len(points) - len(wanted), {}
     if progress:
-        progress(total - len(wanted), total)
+        progress(n_before, total)
     if wanted:
-        maker = (calculator, dict(calculator_kwargs or {}))
-        own = executor is None and workers != 0
-        if own:
-            executor = _local_pool(workers)
+        nearest = nearest_distance(host, points)
+        local = executor is None and workers != 0
+        pool = (
+            local_pool(min(workers or os.cpu_count() or 1, len(wanted))) if local else nullcontext(executor)
+        )
         try:
-            hessian = _cached_hessian(checkpoint, host, maker, executor) if precondition else None
-            common = (host, maker, guest, spring, fmax, max_evaluations, hessian)
-            with checkpoint.open("a", encoding="utf-8") as stream:
-                finished = total - len(wanted)
-                for index, result in _run(executor, common, points, wanted):
-                    label = _as_label(result, index, points[index], nearest[index], host, part)
-                    stream.write(format_label(label) + "\n")
+            with pool as door, checkpoint.open("a", encoding="utf-8") as stream:
+                hessian = _cached_hessian(checkpoint, host, maker, door) if precondition else None
+                common = (host, maker, guest, spring, fmax, max_evaluations, hessian)
+                for index, result in _run(door, common, points, wanted):
+                    if isinstance(result, Failure):
+                        failures[index] = result.reason
+                        if len(failures) >= max_failures + _HOPELESS:
+                            break
+                        continue
+                    done[index] = _as_label(result, index, points[index], nearest[index], host, part)
+                    stream.write(format_label(done[index]) + "\n")
                     stream.flush()
                     os.fsync(stream.fileno())
-                    done[part, index] = label
-                    finished += 1
                     if progress:
-                        progress(finished, total)
-        finally:
-            if own and executor is not None:
-                executor.shutdown(cancel_futures=True)
+                        progress(len(done), total)
+        except BrokenExecutor as error:
+            raise CalculatorError(
+                f"a labelling process died ({error}); {len(done)} of {total} labels are in "
+                f"{checkpoint}: start again to "
+                "go on, with fewer workers if memory ran out; a script must start its work under "
+                "if __name__ == '__main__'"
+            ) from error
+    if len(failures) > max_failures:
+        first = min(failures)
+        raise CalculatorError(
+            f"{len(failures)} of {total} points could not be labelled; the first, point {first} at "
+            f"{np.round(points[first], 3).tolist()} Å: {failures[first]}; {len(done)} labels are in "
+            f"{checkpoint}: mend "
+            "the calculator and start again, or allow max_failures"
+        )
     # Through the text form, so that a label has the same digits whether it was just computed or read back.
-    labels = [parse_label(format_label(done[part, index]), f"label {index}") for index in range(total)]
+    labels = [parse_label(format_label(done[index]), f"label {index}") for index in sorted(done)]
     return LabelSet(labels, settings)
 
 
-def _local_pool(workers: int | None) -> ProcessPoolExecutor:
-    os.environ.update(_SINGLE_THREAD)  # inherited by the spawned workers before they import a maths library
-    return ProcessPoolExecutor(workers or os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+def _check(host: Atoms, guest: str, points: np.ndarray) -> None:
+    check_host(host)
+    if not host.pbc.all():
+        raise HostError(
+            f"the host is periodic along {host.pbc.tolist()}; wanted all three directions: set "
+            "host.pbc = True"
+        )
+    if guest not in chemical_symbols[1:]:
+        raise LabelError(f"guest is {guest!r}; wanted a chemical symbol such as 'Cu'")
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise LabelError(f"points have shape {points.shape}; wanted (n, 3) finite numbers, Å")
 
 
-def _run(executor: Executor | None, common: tuple, points: np.ndarray, wanted: Sequence[int]):
+def _run(
+    executor: Executor | None, common: tuple[Any, ...], points: np.ndarray, wanted: Sequence[int]
+) -> Iterator[tuple[int, RelaxedLabel | Failure]]:
     if executor is None:
         for index in wanted:
-            yield index, _label_one(*common, points[index])
+            yield index, label_one(*common, points[index])
         return
-    futures = {executor.submit(_label_one, *common, points[index]): index for index in wanted}
+    futures = {executor.submit(label_one, *common, points[index]): index for index in wanted}
     for future in as_completed(futures):
         yield futures[future], future.result()
 
 
-_CALCULATORS: dict[str, Any] = {}  # one calculator a process: making it takes seconds
-
-
-def _with_calculator(host: Atoms, maker: tuple[str, dict]) -> Atoms:
-    key = json.dumps(maker, sort_keys=True)
-    if key not in _CALCULATORS:
-        _CALCULATORS[key] = make_calculator(*maker)
-    atoms = host.copy()
-    atoms.calc = _CALCULATORS[key]
-    return atoms
-
-
-_HOST_ENERGIES: dict[tuple[str, str], float] = {}
-
-
-def _label_one(host, maker, guest, spring, fmax, max_evaluations, hessian, point):
-    atoms = _with_calculator(host, maker)
-    key = (json.dumps(maker, sort_keys=True), host_fingerprint(host))
-    if key not in _HOST_ENERGIES:
-        _HOST_ENERGIES[key] = float(atoms.get_potential_energy())
-    return relax_host(
-        atoms, guest, point, spring, fmax, max_evaluations, hessian, host_energy=_HOST_ENERGIES[key]
-    )
-
-
-def _as_label(result, index: int, point: np.ndarray, nearest: float, host: Atoms, part: str) -> Label:
+def _as_label(
+    result: RelaxedLabel, index: int, point: np.ndarray, nearest: float, host: Atoms, part: str
+) -> Label:
     shift = np.sqrt(((result.host_positions - host.positions) ** 2).sum(axis=1)).max()
     x, y, z = (float(c) for c in point)
     fx, fy, fz = (float(c) for c in result.guest_force)
@@ -181,45 +186,20 @@ def _as_label(result, index: int, point: np.ndarray, nearest: float, host: Atoms
     )  # fmt: skip
 
 
-def _open_checkpoint(path: Path, settings: dict[str, Any]) -> dict[tuple[str, int], Label]:
-    """Labels already there; a last line cut off by a kill is removed from the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    lines = whole.splitlines()
-    if not lines:
-        path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        return {}
-    header = parse_header(lines[0], path)
-    for name, value in settings.items():
-        if header.get(name) != value:
-            raise LabelError(
-                f"{path} holds labels made with {name} = {header.get(name)!r}, this run wants {value!r}; "
-                "name another file or go on with the old settings"
-            )
-    if whole != text:
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(whole, encoding="utf-8")
-        os.replace(temporary, path)
-    labels = [parse_label(line, f"{path} line {row}") for row, line in enumerate(lines[1:], start=2)]
-    return {(label.part, label.index): label for label in labels}
-
-
-def _hessian_of(host: Atoms, maker: tuple[str, dict]) -> np.ndarray:
-    return host_hessian(_with_calculator(host, maker))
-
-
-def _cached_hessian(
-    checkpoint: Path, host: Atoms, maker: tuple[str, dict], executor: Executor | None
-) -> np.ndarray:
+def _cached_hessian(checkpoint: Path, host: Atoms, maker: Maker, executor: Executor | None) -> np.ndarray:
     """The host's Hessian, kept beside the checkpoint: resumed labels must see the same preconditioner."""
-    path = checkpoint.with_name(checkpoint.name + ".hessian.npy")
+    path = hessian_path(checkpoint)
     if not path.exists():
-        if executor is None:
-            hessian = _hessian_of(host, maker)
-        else:
-            hessian = executor.submit(_hessian_of, host, maker).result()
+        hessian = (
+            hessian_of(host, maker) if executor is None else executor.submit(hessian_of, host, maker).result()
+        )
         temporary = path.with_name(path.name + ".tmp.npy")
         np.save(temporary, hessian)
-        os.replace(temporary, path)
-    return np.load(path)
+        temporary.replace(path)
+    try:
+        hessian = np.load(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise LabelError(f"{path} cannot be read ({error}); delete it, it will be computed again") from error
+    if hessian.shape != (3 * len(host), 3 * len(host)):
+        raise LabelError(f"{path} is of another host; delete it, it will be computed again")
+    return hessian

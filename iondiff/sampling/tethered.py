@@ -1,7 +1,8 @@
 """One label: the guest held at a point, the host relaxed around it, each atom tethered to its own place.
 
 With a free relaxation the energy depends on how the point was reached (host atoms slide into other basins);
-with a spring on every host atom, and the pristine host as the start, it is a function of the guest's position:
+with a spring on every host atom, and the pristine host as the start, it is a function of the guest's
+position:
 
     E(x) = min over host positions y of  E(y, x) − E(host) + ½ k Σ |y − y₀|²
 
@@ -93,7 +94,14 @@ def relax_host(
         (n, 3), Å, host positions to start from instead of the pristine ones (to measure label noise).
     host_energy
         eV, energy of the empty host; evaluated when not given.
+
+    Raises
+    ------
+    CalculatorError
+        The host has no calculator, or the calculator returned an energy or a force that is not finite.
     """
+    if host.calc is None:
+        raise CalculatorError("the host has no calculator; attach one: host.calc = ...")
     atoms = host + Atoms(guest, positions=[point])
     atoms.calc = host.calc
     if host_energy is None:
@@ -111,6 +119,8 @@ def relax_host(
         forces = _finite_forces(atoms)
         shift = positions - host.positions
         bare = float(atoms.get_potential_energy() - host_energy)
+        if not np.isfinite(bare):
+            raise CalculatorError(f"the calculator returned the energy {bare} eV; wanted a finite number")
         energy = bare + 0.5 * spring * float((shift**2).sum())
         return energy, spring * shift - forces[:-1], bare, forces[-1]
 
@@ -163,6 +173,7 @@ def _finite_forces(atoms: Atoms) -> np.ndarray:
     forces = atoms.get_forces()
     if not np.isfinite(forces).all():
         raise CalculatorError(
-            f"the calculator returned a non-finite force on atom {int(np.argwhere(~np.isfinite(forces))[0][0])}"
+            "the calculator returned a non-finite force on atom "
+            f"{int(np.argwhere(~np.isfinite(forces))[0][0])}"
         )
     return forces

@@ -6,7 +6,9 @@ one epoch of a first-order optimiser: tens of iterations do what tens of thousan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +33,7 @@ class State:
 
 @dataclass(frozen=True)
 class Problem:
-    """Standardised inputs (n, m), their derivatives (n, m, 3), targets (n, 4), weights of the residuals (n, 4)."""
+    """Standardised inputs (n, m), derivatives (n, m, 3), targets (n, 4), weights of the residuals (n, 4)."""
 
     inputs: torch.Tensor
     derivatives: torch.Tensor
@@ -43,9 +45,23 @@ class Problem:
         cls, inputs: np.ndarray, derivatives: np.ndarray, targets: np.ndarray, importance: np.ndarray
     ) -> Problem:
         """From arrays."""
-        return cls(
-            *(torch.from_numpy(np.ascontiguousarray(a)) for a in (inputs, derivatives, targets, importance))
-        )
+        return cls(*(_tensor(a) for a in (inputs, derivatives, targets, importance)))
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """A copy in torch's own memory: numpy's alignment changes from run to run, and with it last digits."""
+    return torch.tensor(array, dtype=torch.float64)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: the matrices are small, and the digits do not depend on the number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def predict(
@@ -54,7 +70,7 @@ def predict(
     """Network value and its derivative along the three columns of `dx` (m, 3): (4,)."""
     offset = 0
     last = len(layers) - 2
-    for layer, (n_in, n_out) in enumerate(zip(layers[:-1], layers[1:], strict=True)):
+    for layer, (n_in, n_out) in enumerate(itertools.pairwise(layers)):
         matrix = weights[offset : offset + n_in * n_out].reshape(n_out, n_in)
         bias = weights[offset + n_in * n_out : offset + n_out * (n_in + 1)]
         offset += n_out * (n_in + 1)
@@ -69,7 +85,7 @@ def predict(
 def initial_weights(layers: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     """Normal weights of variance 1/fan-in, biases of standard deviation 0.3."""
     parts = []
-    for n_in, n_out in zip(layers[:-1], layers[1:], strict=True):
+    for n_in, n_out in itertools.pairwise(layers):
         parts.append(generator.normal(size=n_in * n_out) / np.sqrt(n_in))
         parts.append(0.3 * generator.normal(size=n_out))
     return np.concatenate(parts)
@@ -87,7 +103,8 @@ def minimise(
 ) -> State:
     """Go on from `state` until `patience` iterations bring nothing on the validation set.
 
-    Minimises Σ (importance · (prediction − target))² + decay · |weights|².
+    Minimises Σ (importance · (prediction − target))² + decay · |weights|². When no damping lowers the cost
+    any more, the state is marked as stalled.
     """
     batched = vmap(lambda w, x, dx: predict(w, x, dx, layers), in_dims=(None, 0, 0))
     jacobian = vmap(jacrev(lambda w, x, dx: predict(w, x, dx, layers)), in_dims=(None, 0, 0), chunk_size=512)
@@ -98,8 +115,10 @@ def minimise(
     def cost(weights: torch.Tensor) -> float:
         return float((residuals(weights, train) ** 2).sum() + decay * (weights**2).sum())
 
-    weights = torch.from_numpy(state.weights.copy())
+    weights = _tensor(state.weights)
     current = cost(weights)
+    if not np.isfinite(current):
+        state.stalled = True
     identity = torch.eye(len(weights), dtype=weights.dtype)
     while (
         state.iteration < max_iterations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def _binned(
     error: np.ndarray, value: np.ndarray, edges: tuple[float, ...], unit: str
 ) -> list[dict[str, Any]]:
     rows = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         inside = (value >= low) & (value < high)
         if inside.any():
             rows.append(

@@ -1,21 +1,25 @@
 """Train a guest-species network on labels: energies and the exact forces on the guest.
 
-The loss is that of the review, L = (1 − α)·MSE(E) + α·MSE(F), on standardised symmetry functions; each member
-of the committee starts from its own weights and keeps its own validation part, so that the spread of the members
-also feels which labels they saw.
+The loss is the usual (1 − α)·(energy error)² + α·(force error)², summed over the labels, on standardised
+symmetry functions; labels high above the lowest one weigh less. Each member of the committee starts from its
+own weights and keeps its own validation part, so that the spread of the members also feels which labels they
+saw.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import math
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from iondiff.descriptors import DescriptorSet, HostNeighbours, guest_descriptors
 from iondiff.errors import TrainingError
@@ -40,7 +44,8 @@ class TrainingSettings:
     force_weight
         α of the loss, between 0 and 1.
     height_scale
-        eV; a label this far above the lowest one counts half, so that walls do not steer the fit.
+        eV; the residuals of a label this far above the lowest one count half, so that walls do not steer the
+        fit.
     decay
         Pull of the weights towards zero.
     validation_fraction
@@ -68,6 +73,27 @@ class TrainingSettings:
     correction_amplitude: float = 0.3
     energy_noise: float = 0.01
     gradient_noise: float = 0.05
+
+    def __post_init__(self) -> None:
+        positive = {
+            name: getattr(self, name)
+            for name in ("members", "height_scale", "max_iterations", "patience", "correction_support",
+                         "correction_amplitude")
+        }  # fmt: skip
+        for name, value in positive.items():
+            if not 0 < value < math.inf:
+                raise TrainingError(f"{name} is {value}; wanted a number above 0")
+        for name in ("decay", "energy_noise", "gradient_noise"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise TrainingError(f"{name} is {getattr(self, name)}; wanted a number of at least 0")
+        if not 0 <= self.force_weight <= 1:
+            raise TrainingError(f"force_weight is {self.force_weight}; wanted a number from 0 to 1")
+        if not 0 < self.validation_fraction <= 0.5:
+            raise TrainingError(
+                f"validation_fraction is {self.validation_fraction}; wanted above 0 and at most 0.5"
+            )
+        if any(nodes < 1 for nodes in self.hidden):
+            raise TrainingError(f"hidden is {self.hidden}; wanted at least one node a layer")
 
 
 def train_guest(
@@ -99,9 +125,11 @@ def train_guest(
     wall_A
         Distance to a host atom (Å) below which the potential is infinite.
     checkpoint
-        File that lets an interrupted training go on to the same last digit.
+        Path whose neighbours ``<name>.member0.npz``, ... let an interrupted training go on to the same last
+        digit.
+        One that belongs to other data, settings or another seed is not used but replaced.
     progress
-        Called with (steps done, steps at most).
+        Called with (steps done, steps at most); members that stop early skip the rest of theirs.
 
     Raises
     ------
@@ -109,7 +137,10 @@ def train_guest(
         Too few labels, numbers that are not finite, or a training that did not stay finite.
     """
     settings = settings or TrainingSettings()
-    _check(positions, energies, gradients)
+    positions, energies, gradients = (
+        np.ascontiguousarray(a, dtype=float) for a in (positions, energies, gradients)
+    )
+    _check(guest, positions, energies, gradients)
     neighbours = HostNeighbours(host, functions.elements, functions.cutoff)
     G, dG = guest_descriptors(neighbours, functions, positions)
     centre, width = G.mean(axis=0), G.std(axis=0)
@@ -137,7 +168,10 @@ def train_guest(
         weights.append(_train_member(member, layers, problems, settings, generator, checkpoint, progress))
     potential = GuestNNP(
         guest, functions, centre, width, layers, np.array(weights), shift, scale, float(wall_A),
-        summary={"settings": asdict(settings), "seed": seed, "host": host_fingerprint(host)},
+        summary={
+            "settings": {**asdict(settings), "hidden": list(settings.hidden)}, "seed": seed,
+            "host": host_fingerprint(host),
+        },
     )  # fmt: skip
     if not settings.correction:
         return potential
@@ -155,11 +189,14 @@ def train_guest(
     return replace(potential, correction=correction, summary={**potential.summary, "log_evidence": evidence})
 
 
-def _check(positions: np.ndarray, energies: np.ndarray, gradients: np.ndarray) -> None:
+def _check(guest: str, positions: np.ndarray, energies: np.ndarray, gradients: np.ndarray) -> None:
+    if guest not in chemical_symbols[1:]:
+        raise TrainingError(f"guest is {guest!r}; wanted a chemical symbol such as 'Cu'")
     n = len(energies)
-    if positions.shape != (n, 3) or gradients.shape != (n, 3):
+    if energies.shape != (n,) or positions.shape != (n, 3) or gradients.shape != (n, 3):
         raise TrainingError(
-            f"positions {positions.shape}, energies {energies.shape} and gradients {gradients.shape} do not match; "
+            f"positions {positions.shape}, energies {energies.shape} and gradients {gradients.shape} "
+            "do not match; "
             "wanted (n, 3), (n,) and (n, 3)"
         )
     if n < _MIN_LABELS:
@@ -183,45 +220,65 @@ def _train_member(
     path = None if checkpoint is None else Path(f"{checkpoint}.member{member}.npz")
     start = _levenberg.initial_weights(layers, generator)
     state = _levenberg.State(start, 1.0, 0, start, np.inf, 0)
+    task = _task_hash(start, layers, problems, settings)
     if path is not None and path.exists():
-        state = _read_state(path)
+        state = _read_state(path, task) or state
+    limit = settings.max_iterations
 
     def each_iteration(state: _levenberg.State) -> None:
-        if not np.isfinite(state.weights).all():
-            raise TrainingError(
-                f"member {member} stopped being finite at iteration {state.iteration}; look for labels with very large "
-                "gradients, or raise [network] decay"
-            )
         if path is not None and state.iteration % 10 == 0:
-            _write_state(path, state)
+            _write_state(path, state, task)
         if progress:
-            progress(
-                member * settings.max_iterations + state.iteration, settings.members * settings.max_iterations
-            )
+            progress(member * limit + state.iteration, settings.members * limit)
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small matrices; and the same digits on every machine with the same library
-    try:
+    with _levenberg.one_thread():
         state = _levenberg.minimise(
-            state, layers, problems[0], problems[1], settings.decay, settings.max_iterations, settings.patience,
-            each_iteration,
-        )  # fmt: skip
-    finally:
-        torch.set_num_threads(threads)
+            state, layers, problems[0], problems[1], settings.decay, limit, settings.patience, each_iteration
+        )
+    if not (np.isfinite(state.best_loss) and np.isfinite(state.best_weights).all()):
+        raise TrainingError(
+            f"member {member} did not find a finite loss in {state.iteration} iterations; look for "
+            "labels with very "
+            "large energies or gradients, or raise [network] decay"
+        )
     if path is not None:
-        _write_state(path, state)
+        _write_state(path, state, task)
+    if progress:
+        progress((member + 1) * limit, settings.members * limit)
     return state.best_weights
 
 
-def _write_state(path: Path, state: _levenberg.State) -> None:
+def _task_hash(
+    start: np.ndarray, layers: tuple[int, ...], problems: list[_levenberg.Problem], settings: TrainingSettings
+) -> str:
+    """What a checkpoint must have been made for: every number that decides where the optimisation ends."""
+    digest = hashlib.sha256()
+    numbers = (layers, settings.decay, settings.max_iterations, settings.patience)
+    digest.update(json.dumps(numbers).encode())
+    digest.update(start.tobytes())
+    for problem in problems:
+        for tensor in (problem.inputs, problem.derivatives, problem.targets, problem.importance):
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write_state(path: Path, state: _levenberg.State, task: str) -> None:
     numbers = {k: v for k, v in asdict(state).items() if not isinstance(v, np.ndarray)}
-    header = np.frombuffer(json.dumps(numbers).encode(), dtype=np.uint8)
+    header = np.frombuffer(json.dumps({"task": task, "numbers": numbers}).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, weights=state.weights, best_weights=state.best_weights, header=header)
     write_atomically(path, buffer.getvalue())
 
 
-def _read_state(path: Path) -> _levenberg.State:
-    with np.load(path, allow_pickle=False) as archive:
-        numbers = json.loads(archive["header"].tobytes().decode())
-        return _levenberg.State(weights=archive["weights"], best_weights=archive["best_weights"], **numbers)
+def _read_state(path: Path, task: str) -> _levenberg.State | None:
+    """The state in a checkpoint, or None if it is damaged or of another training: then start again."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes().decode())
+            if header["task"] != task:
+                return None
+            return _levenberg.State(
+                weights=archive["weights"], best_weights=archive["best_weights"], **header["numbers"]
+            )
+    except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile):
+        return None

@@ -25,6 +25,18 @@ def run_folder(tmp_path):
     return write_run(tmp_path / "run")
 
 
+@pytest.fixture
+def empty_run_folder(run_folder):
+    """A run that found one site and no hops, so that nothing can be said of its transport."""
+    network = nx.MultiDiGraph(schema="hopping-graph/1", cell=CELL.tolist(), guest="Cu")
+    network.add_node(0, position=[1.0, 2.0, 3.0], energy=0.0)
+    dump(run_folder / "network.json", nx.node_link_data(network, edges="edges"))
+    dump(run_folder / "transport.json", {"activation_energy_eV": None, "percolation": {"rank": 0}})
+    (run_folder / "diffusivity.csv").write_text("temperature,D,D_error,method\n500,0.0,,exact\n")
+    (run_folder / "current_hops.csv").write_text("source,target,key,image,barrier,share\n")
+    return run_folder
+
+
 def write_run(folder, n_sites=14, neighbours=3, seed=5):
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)

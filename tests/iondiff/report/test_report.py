@@ -85,7 +85,7 @@ def test_nothing_is_fetched(run_folder):
     body = body_of(write_report(run_folder).read_text(encoding="utf-8"))
     assert "default-src 'none'" in body
     assert not re.search(r"<(link|img|iframe|object|embed|base|form)\b", body)
-    assert not re.search(r"\b(src|href)\s*=", body)
+    assert not re.search(r"\b(src|href)=", body)
     assert "http://" not in body
     assert "https://" not in body
 
@@ -101,6 +101,12 @@ def test_bare_run_still_makes_a_page(run_folder):
         (run_folder / name).unlink()
     page = write_report(run_folder).read_text(encoding="utf-8")
     assert set(figures_of(page)) == {"network-3d", "arrhenius", "barriers"}
+
+
+def test_run_that_found_next_to_nothing(empty_run_folder):
+    body = body_of(write_report(empty_run_folder).read_text(encoding="utf-8"))
+    assert "the network spans only 0 directions" in body
+    assert "nan" not in re.sub(r"<[^>]*>", " ", body[: body.index('id="figures"')]).lower().split()
 
 
 def test_strings_from_files_cannot_become_markup(run_folder):

@@ -1,0 +1,70 @@
+"""A label file that grows: opened again after a kill, checked against what this run wants."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iondiff.errors import LabelError
+from iondiff.files import write_atomically
+from iondiff.sampling.label_files import Label, parse_header, parse_label
+
+_SAME_PLACE = 1e-5  # Å; files keep six decimals
+
+
+def hessian_path(checkpoint: Path) -> Path:
+    """Where the host's Hessian is kept, beside the labels it helped to make."""
+    return checkpoint.with_name(checkpoint.name + ".hessian.npy")
+
+
+def open_checkpoint(path: Path, settings: dict[str, Any], part: str, points: np.ndarray) -> dict[int, Label]:
+    """Labels of `part` already there, by index; a last line cut off by a kill is removed from the file.
+
+    Raises
+    ------
+    LabelError
+        The file is not a label file, is damaged, or holds labels made with other settings or at other points.
+    """
+    try:
+        opening = json.dumps(settings) + "\n"
+    except TypeError as error:
+        raise LabelError(
+            f"calculator_kwargs and provenance must be plain data to be kept in {path} ({error})"
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelError(
+            f"{path} cannot be read ({error}); a checkpoint is a plain .jsonl file: name another"
+        ) from error
+    whole = text[: text.rfind("\n") + 1]
+    if not whole:
+        if not opening.startswith(text):
+            raise LabelError(f"{path} exists and is not a label file; name another, it would be overwritten")
+        hessian_path(path).unlink(missing_ok=True)  # of labels that are gone
+        write_atomically(path, opening)
+        return {}
+    lines = whole.splitlines()
+    header = parse_header(lines[0], path)
+    for name, value in json.loads(opening).items():
+        if header.get(name) != value:
+            raise LabelError(
+                f"{path} holds labels made with {name} = {header.get(name)!r}, this run wants {value!r}; "
+                "name another file or go on with the old settings"
+            )
+    labels = [parse_label(line, f"{path} line {row}") for row, line in enumerate(lines[1:], start=2)]
+    done = {label.index: label for label in labels if label.part == part and 0 <= label.index < len(points)}
+    for index, label in done.items():
+        if np.abs(label.position_A - points[index]).max() > _SAME_PLACE:
+            raise LabelError(
+                f"{path} holds label {index} of part {part!r} at {list(label.position_A)} Å, this run "
+                "wants it at "
+                f"{np.round(points[index], 6).tolist()} Å; name another file or go on with the old points"
+            )
+    if whole != text:
+        write_atomically(path, whole)
+    return done
