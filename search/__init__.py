@@ -1,5 +1,6 @@
 """Hopping graphs from energy landscapes: every site, every pass, and what certifies that none is missing."""
 
+from search import neb
 from search.certificate import Certificate, certify
 from search.errors import SearchError
 from search.landscape import Landscape
@@ -16,5 +17,6 @@ __all__ = [
     "hops_table",
     "minimum_energy_path",
     "minimum_energy_paths",
+    "neb",
     "sites_table",
 ]
