@@ -78,8 +78,7 @@ def train_command(config: ConfigArgument, output: OutputOption) -> None:
 
     Example: diffusion-network train case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
-    from iondiff.cli_kmc import check_command, kmc_command
-from iondiff.console import print_training
+    from iondiff.console import print_training
 
     _walk_road(config, output, "train")
     print_training(output)
@@ -91,8 +90,7 @@ def search_command(config: ConfigArgument, output: OutputOption) -> None:
 
     Example: diffusion-network search case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
-    from iondiff.cli_kmc import check_command, kmc_command
-from iondiff.console import print_search
+    from iondiff.console import print_search
 
     _walk_road(config, output, "search")
     print_search(output)
