@@ -13,6 +13,7 @@ import typer
 
 import kmc
 import search
+from iondiff.cli_kmc import check_command, kmc_command
 from iondiff.console import StageBars, console, print_summary
 from iondiff.errors import IondiffError
 
@@ -77,7 +78,8 @@ def train_command(config: ConfigArgument, output: OutputOption) -> None:
 
     Example: diffusion-network train case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
-    from iondiff.console import print_training
+    from iondiff.cli_kmc import check_command, kmc_command
+from iondiff.console import print_training
 
     _walk_road(config, output, "train")
     print_training(output)
@@ -89,7 +91,8 @@ def search_command(config: ConfigArgument, output: OutputOption) -> None:
 
     Example: diffusion-network search case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
-    from iondiff.console import print_search
+    from iondiff.cli_kmc import check_command, kmc_command
+from iondiff.console import print_search
 
     _walk_road(config, output, "search")
     print_search(output)
@@ -104,6 +107,10 @@ def report_command(folder: Annotated[Path, typer.Argument(help="Run folder.", sh
     from iondiff.report import write_report
 
     console.print(f"report: {write_report(folder)}")
+
+
+app.command("kmc")(kmc_command)
+app.command("check")(check_command)
 
 
 def main() -> None:

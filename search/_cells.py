@@ -19,6 +19,8 @@ from search._spline import BERNSTEIN, PAD, inverse3, newton
 OUTSIDE, EMPTY, SINGLE, SPLIT = 0, 1, 2, 3
 # A zero this close to a box (in box lengths) counts as inside it: boxes overlap there, merging removes doubles.
 EDGE = 1e-6
+# Boxes cut this often mark a place that is hard to decide.
+HARD = 3
 
 
 @njit(cache=True)
@@ -29,8 +31,7 @@ def _raw_verdict(c, i, j, k, cap):
         for b in range(6):
             for d in range(6):
                 value = c[i + a, j + b, k + d]
-                if value < lowest:
-                    lowest = value
+                lowest = min(lowest, value)
     if lowest > cap:
         return OUTSIDE
     for axis in range(3):
@@ -40,7 +41,8 @@ def _raw_verdict(c, i, j, k, cap):
             for b in range(6 - (axis == 1)):
                 for d in range(6 - (axis == 2)):
                     value = (
-                        c[i + a + (axis == 0), j + b + (axis == 1), k + d + (axis == 2)] - c[i + a, j + b, k + d]
+                        c[i + a + (axis == 0), j + b + (axis == 1), k + d + (axis == 2)]
+                        - c[i + a, j + b, k + d]
                     )
                     low = min(low, value)
                     high = max(high, value)
@@ -200,12 +202,14 @@ def _halve(source, axis, low, high):
 
 
 @njit(cache=True)
-def sweep(c, cap, first, last, max_depth, max_boxes, points, undecided, counts):
+def sweep(c, cap, first, last, max_depth, max_boxes, points, undecided, suspects, counts):
     """Decide every cell of the slabs first <= i < last.
 
     points: (m, 3), filled with fractional critical points; undecided: (u, 4), filled with the fractional
-    centre and the depth of boxes left open; counts: (7,) of cells seen, cells below the cap, boxes examined,
-    points found, boxes undecided, cells left open, overflow flag. Returns nothing; stops at overflow.
+    centre and the depth of boxes left open; suspects: (s, 3), filled with the fractional centres of boxes that
+    were hard to decide, as near folds, where a pair of critical points is about to appear; counts: (8,) of
+    cells seen, cells below the cap, boxes examined, points found, boxes undecided, cells left open, overflow
+    flag, suspects. Stops at overflow.
     """
     n = np.empty(3)
     for a in range(3):
@@ -244,9 +248,13 @@ def sweep(c, cap, first, last, max_depth, max_boxes, points, undecided, counts):
                         return
                     box = stack[height]
                     verdict = _box_verdict(box, cap, g, middle, radius, inverse)
+                    size = 0.5 ** depth[height]
+                    if depth[height] == HARD and verdict != OUTSIDE and counts[7] < suspects.shape[0]:
+                        for a in range(3):
+                            suspects[counts[7], a] = (corner[height, a] + 0.5 * size) / n[a]
+                        counts[7] += 1
                     if verdict == OUTSIDE or verdict == EMPTY:
                         continue
-                    size = 0.5 ** depth[height]
                     if verdict == SINGLE:
                         for a in range(3):
                             trial[a] = (corner[height, a] + 0.5 * size) / n[a]

@@ -93,7 +93,10 @@ def descend(coefficients, inverse, s, step, capture, path):
             if newton(coefficients, final, 1.0):
                 s[:] = final
                 return count + 1
-            return -(count + 1)
+            # An inflection that looks like a minimum to the local model: walk on along the force.
+            size = np.sqrt(g[0] ** 2 + g[1] ** 2 + g[2] ** 2)
+            for a in range(3):
+                move[a] = -0.5 * step * g[a] / size if size > 0.0 else 0.0
         for a in range(3):
             s[a] += move[0] * inverse[0, a] + move[1] * inverse[1, a] + move[2] * inverse[2, a]
     return -limit
@@ -131,5 +134,3 @@ def descend_both_sides(coefficients, inverse, saddles, start, step, capture, end
                     s[a] += sign * start * mode[b] * inverse[b, a]
             status[p, side] = descend(coefficients, inverse, s, step, capture, path)
             ends[p, side] = s
-
-

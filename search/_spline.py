@@ -164,8 +164,7 @@ def newton(coefficients, s, reach):
             n = coefficients.shape[a] - PAD
             step = -(inverse[a, 0] * gradient[0] + inverse[a, 1] * gradient[1] + inverse[a, 2] * gradient[2])
             s[a] += step
-            if abs(step) * n > largest:
-                largest = abs(step) * n
+            largest = max(largest, abs(step) * n)
             if not abs(s[a] - start[a]) * n <= reach:
                 return False
         if largest < 1e-9:

@@ -20,7 +20,8 @@ class Sweep:
     """What cell exclusion found on a surface below a cap.
 
     positions: (n, 3), Å; energies: (n,), eV; curvatures: (n, 3), eV/Å², ascending; hessians: (n, 3, 3), eV/Å²;
-    undecided: (u, 4), fractional centre and depth of boxes left open; cells, below_cap, boxes: counts.
+    undecided: (u, 4), fractional centre and depth of boxes left open; suspects: (s, 3), Å, places that were hard
+    to decide; cells, below_cap, boxes, open_cells: counts.
     """
 
     positions: Floats
@@ -28,6 +29,7 @@ class Sweep:
     curvatures: Floats
     hessians: Floats
     undecided: Floats
+    suspects: Floats
     cells: int
     below_cap: int
     boxes: int
@@ -43,11 +45,11 @@ def sweep_surface(surface: Surface, ceiling: float, progress: Progress | None = 
     """All critical points of the surface with energy up to `ceiling` (eV), by exclusion of every cell."""
     cap = surface.transform.value(ceiling)
     slabs = surface.shape[0]
-    counts = np.zeros(7, dtype=np.int64)
-    points, undecided = np.empty((500_000, 3)), np.empty((10_000, 4))
+    counts = np.zeros(8, dtype=np.int64)
+    points, undecided, hard = np.empty((500_000, 3)), np.empty((10_000, 4)), np.empty((200_000, 3))
     for first in range(slabs):
         _cells.sweep(
-            surface.coefficients, cap, first, first + 1, MAX_DEPTH, MAX_BOXES, points, undecided, counts
+            surface.coefficients, cap, first, first + 1, MAX_DEPTH, MAX_BOXES, points, undecided, hard, counts
         )
         if counts[6]:
             raise SearchError(
@@ -69,6 +71,7 @@ def sweep_surface(surface: Surface, ceiling: float, progress: Progress | None = 
         curvatures=np.linalg.eigvalsh(hessian) if len(hessian) else np.empty((0, 3)),
         hessians=hessian,
         undecided=undecided[: min(counts[4], len(undecided))].copy(),
+        suspects=hard[: counts[7]] @ surface.cell,
         cells=int(counts[0]),
         below_cap=int(counts[1]),
         boxes=int(counts[2]),
@@ -89,9 +92,7 @@ class Polished:
     good: np.ndarray
 
 
-def polish(
-    evaluate: Evaluator, positions: Floats, guesses: Floats, index: int, rounds: int = 4
-) -> Polished:
+def polish(evaluate: Evaluator, positions: Floats, guesses: Floats, index: int, rounds: int = 4) -> Polished:
     """Move points to critical points of index `index` on the landscape, starting from Hessians `guesses`.
 
     A quasi-Newton iteration (symmetric rank-one updates, which suit saddles as well as minima) until steps fall
@@ -147,7 +148,9 @@ def _quasi_newton(
         residual = new - gradient[todo] - np.einsum("nij,nj->ni", model[todo], step)
         overlap = np.einsum("ni,ni->n", residual, step)
         # The usual guard of symmetric rank-one updates: skip where the denominator is lost in rounding.
-        safe = np.abs(overlap) > 1e-6 * np.linalg.norm(residual, axis=1) * np.linalg.norm(step, axis=1) + 1e-300
+        safe = (
+            np.abs(overlap) > 1e-6 * np.linalg.norm(residual, axis=1) * np.linalg.norm(step, axis=1) + 1e-300
+        )
         update = residual[:, :, None] * residual[:, None, :] / np.where(safe, overlap, 1.0)[:, None, None]
         model[todo] += np.where(safe[:, None, None], update, 0.0)
         gradient[todo] = new
@@ -161,3 +164,52 @@ def _solve(hessian: Floats, gradient: Floats) -> Floats:
     floor = 1e-4
     safe = np.where(np.abs(values) < floor, np.where(values < 0, -floor, floor), values)
     return np.asarray(np.einsum("nij,nj->ni", vectors, np.einsum("nji,nj->ni", vectors, gradient) / safe))
+
+
+def follow(
+    evaluate: Evaluator, positions: Floats, index: int, steps: int = 40, longest: float = 0.05
+) -> tuple[Floats, np.ndarray]:
+    """Eigenvector following on the landscape itself, with Hessians by differences: slow, for a few points.
+
+    Uphill along the `index` softest modes, downhill along the others (Cerjan & Miller, J. Chem. Phys. 75, 2800
+    (1981)). Returns positions (n, 3), Å, and which came to rest with the right index.
+    """
+    x = positions.copy()
+    found = np.zeros(len(x), dtype=bool)
+    todo = np.arange(len(x))
+    sign = np.where(np.arange(3) < index, -1.0, 1.0)
+    for _ in range(steps):
+        energy, gradient = evaluate(x[todo], stage="follow")
+        values, vectors = np.linalg.eigh(hessians(evaluate, x[todo]))
+        slope = np.einsum("nji,nj->ni", vectors, gradient)
+        step = -np.einsum("nij,nj->ni", vectors, sign * slope / np.maximum(np.abs(values), 1e-4))
+        length = np.linalg.norm(step, axis=1)
+        x[todo] += step * np.minimum(1.0, longest / np.maximum(length, 1e-300))[:, None]
+        rest = (length < 1e-5) & ((values < 0).sum(axis=1) == index)
+        found[todo[rest]] = True
+        todo = todo[~rest & np.isfinite(energy)]
+        if len(todo) == 0:
+            break
+    return x, found
+
+
+def near_folds(evaluate: Evaluator, places: Floats, index: int) -> Polished:
+    """Critical points of the landscape near doubtful `places` (n, 3), Å: followed from there and from both sides."""
+    if len(places) == 0:
+        return Polished(np.empty((0, 3)), np.empty(0), np.empty((0, 3, 3)), np.zeros(0, dtype=bool))
+    values, vectors = np.linalg.eigh(hessians(evaluate, places))
+    soft = vectors[np.arange(len(places)), :, np.abs(values).argmin(axis=1)]
+    starts = np.concatenate([places, places + 0.06 * soft, places - 0.06 * soft])
+    positions, found = follow(evaluate, starts, index)
+    positions = positions[found]
+    return polish(evaluate, positions, hessians(evaluate, positions), index)
+
+
+def joined(first: Polished, second: Polished) -> Polished:
+    """Two sets of polished points as one, the first set first."""
+    return Polished(
+        np.concatenate([first.positions, second.positions]),
+        np.concatenate([first.energies, second.energies]),
+        np.concatenate([first.hessians, second.hessians]),
+        np.concatenate([first.good, second.good]),
+    )

@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-import networkx as nx
 import numpy as np
 
 from search import descent
-from search.critical import Polished, Sweep, polish, sweep_surface
+from search.critical import Polished, Sweep, joined, near_folds, polish, sweep_surface
 from search.errors import SearchError
+from search.graph import Graph
 from search.landscape import Evaluator, Landscape, Progress
 from search.lattice import Floats, Ints, merge_labels, nearest, wrap
 from search.sampling import Fit, fit_landscape, grid_shape
@@ -18,8 +18,9 @@ from search.vibrations import guest_mass, vineyard
 SCHEMA = "hopping-graph/1"
 # Polished points closer than this are one point, Å; well above the polish's 1e-6 Å.
 SAME = 1e-3
+_MOST_DOUBTFUL = 60
 
-_fits: "WeakKeyDictionary[nx.MultiDiGraph, Fit]" = WeakKeyDictionary()
+_fits: "WeakKeyDictionary[Graph, Fit]" = WeakKeyDictionary()
 
 
 @dataclass
@@ -50,9 +51,9 @@ def build_network(
     prefactors: float | str = 1e13,
     seed: int = 0,
     *,
-    surface_tolerance: float = 5e-4,
+    surface_tolerance: float = 1e-3,
     progress: Progress | None = None,
-) -> nx.MultiDiGraph:
+) -> Graph:
     """Every minimum, every first-order saddle and every elementary hop of a landscape up to `energy_cap`.
 
     Parameters
@@ -87,7 +88,9 @@ def build_network(
     began = time.perf_counter()
     attempt = _checked_prefactors(prefactors, guest)
     if not (np.isfinite(energy_cap) and energy_cap > 0):
-        raise SearchError(f"energy_cap={energy_cap}: wanted eV above the lowest minimum, positive and finite, such as 2.0.")
+        raise SearchError(
+            f"energy_cap={energy_cap}: wanted eV above the lowest minimum, positive and finite, such as 2.0."
+        )
     evaluate = Evaluator(landscape, progress=progress)
     fit = fit_landscape(evaluate, grid_shape(grid, evaluate.cell), energy_cap, surface_tolerance, seed)
     # The lowest minimum is not above the lowest point met, so this ceiling is not below the final one.
@@ -123,12 +126,19 @@ def build_network(
     return network
 
 
+def fit_of(network: Graph) -> Fit | None:
+    """The surface that `network` was found on, as long as the object lives in the process that built it."""
+    return _fits.get(network)
+
+
 def _checked_prefactors(prefactors: float | str, guest: str) -> float | str:
     if prefactors == "vineyard":
         guest_mass(guest)
         return "vineyard"
     if isinstance(prefactors, str) or not (np.isfinite(prefactors) and prefactors > 0):
-        raise SearchError(f'prefactors={prefactors!r}: wanted a positive frequency in Hz such as 1e13, or "vineyard".')
+        raise SearchError(
+            f'prefactors={prefactors!r}: wanted a positive frequency in Hz such as 1e13, or "vineyard".'
+        )
     return float(prefactors)
 
 
@@ -144,41 +154,90 @@ def _on_landscape(
         )
     low = polish(evaluate, sweep.positions[minima], sweep.hessians[minima], index=0)
     high = polish(evaluate, sweep.positions[saddles], sweep.hessians[saddles], index=1)
-    if not low.good.any():
-        raise SearchError("No minimum of the surface is a minimum of the landscape: are its gradients those of its energies?")
-    sites, site_of = _merged(low, evaluate.cell)
-    passes, pass_of = _merged(high, evaluate.cell)
-    _, first = np.unique(pass_of[high.good], return_index=True)
-    source = np.flatnonzero(high.good)[first]  # the surface saddle that stands for each pass
-    ends, arrived = descent.both_sides(fit.surface, sweep.positions[saddles][source])
-    # Positions of passes are wrapped; descents started from the surface's saddle: bring them to the same image.
-    shift = np.rint((passes.positions - sweep.positions[saddles][source]) @ fit.surface.inverse) @ evaluate.cell
-    ends = ends + shift[:, None, :]
-    match = nearest(ends.reshape(-1, 3), sweep.positions[minima], evaluate.cell, 1e-3).reshape(-1, 2)
-    named = np.where(arrived & (match >= 0), site_of[match], -1)
+    doubtful = _doubtful(
+        fit, sweep, np.concatenate([sweep.positions[minima][~low.good], sweep.positions[saddles][~high.good]])
+    )
+    found_low, found_high = (
+        joined(low, near_folds(evaluate, doubtful, 0)),
+        joined(high, near_folds(evaluate, doubtful, 1)),
+    )
+    if not found_low.good.any():
+        raise SearchError(
+            "No minimum of the surface is a minimum of the landscape: are its gradients those of its energies?"
+        )
+    sites, site_of = _merged(found_low, evaluate.cell)
+    passes, pass_of = _merged(found_high, evaluate.cell)
+    ends, named = _ends_on_surface(fit, sweep, minima, saddles, passes, pass_of, site_of)
     lost = np.flatnonzero((named < 0).any(axis=1))
     if len(lost):
         sites, named = _descend_lost(evaluate, sites, passes, lost, ends, named)
-    lowest = float(sites.energies.min())
-    joined = (named >= 0).all(axis=1)
-    below = passes.energies <= lowest + energy_cap
-    keep = np.flatnonzero(joined & below)
-    passes.ends = named[keep]
-    passes.images = np.stack(
-        [descent.image_of(ends[keep, side], sites.positions[named[keep, side]], evaluate.cell) for side in range(2)],
-        axis=1,
-    ).reshape(-1, 2, 3)
-    kept = Passes(passes.positions[keep], passes.energies[keep], passes.hessians[keep], passes.ends, passes.images)
-    sites, kept = _below_cap(sites, kept, lowest + energy_cap)
+    ceiling = float(sites.energies.min()) + energy_cap
+    both, below = (named >= 0).all(axis=1), passes.energies <= ceiling
+    keep = np.flatnonzero(both & below)
+    images = [
+        descent.image_of(ends[keep, s], sites.positions[named[keep, s]], evaluate.cell) for s in range(2)
+    ]
+    kept = Passes(
+        passes.positions[keep],
+        passes.energies[keep],
+        passes.hessians[keep],
+        named[keep],
+        np.stack(images, axis=1),
+    )
     notes: dict[str, object] = {
         "minima_lost_in_polish": int((~low.good).sum()),
         "saddles_lost_in_polish": int((~high.good).sum()),
+        "doubtful_places": len(doubtful),
+        "minima_found_at_doubtful_places": len(sites.energies)
+        - len(np.unique(site_of[: len(minima)][low.good])),
+        "saddles_found_at_doubtful_places": len(passes.energies)
+        - len(np.unique(pass_of[: len(saddles)][high.good])),
         "lost_positions": _listed(
-            np.concatenate([sweep.positions[minima][~low.good], sweep.positions[saddles][~high.good]]), evaluate.cell
+            np.concatenate([sweep.positions[minima][~low.good], sweep.positions[saddles][~high.good]]),
+            evaluate.cell,
         ),
-        "saddles_without_two_ends": _listed(passes.positions[below & ~joined], evaluate.cell),
+        "saddles_without_two_ends": _listed(passes.positions[below & ~both], evaluate.cell),
+        "saddles_descended_on_landscape": len(lost),
     }
-    return sites, kept, notes
+    sites_below, kept = _below_cap(sites, kept, ceiling)
+    return sites_below, kept, notes
+
+
+def _doubtful(fit: Fit, sweep: Sweep, lost: Floats) -> Floats:
+    """Places (n, 3), Å, where surface and landscape may disagree on whether a pair of critical points exists.
+
+    Boxes left undecided, points lost in polishing, and places that were hard to decide although nothing is there:
+    all near folds, where a small error makes or unmakes a minimum and a saddle together.
+    """
+    cell = fit.surface.cell
+    undecided = sweep.undecided[:, :3] @ cell
+    hard = sweep.suspects[nearest(sweep.suspects, sweep.positions, cell, 0.05) < 0]
+    if len(hard):
+        _, slope, _ = fit.surface.energies(hard)
+        hard = hard[np.linalg.norm(slope, axis=1) < 0.02 + 20.0 * fit.error.gradient_rms]
+    places = np.concatenate([lost, undecided, hard])
+    places = places[np.unique(merge_labels(places, cell, 0.02), return_index=True)[1]]
+    # Following costs some hundred evaluations a place; where everything is doubtful, the report must say so.
+    return places[:_MOST_DOUBTFUL]
+
+
+def _ends_on_surface(
+    fit: Fit, sweep: Sweep, minima: Ints, saddles: Ints, passes: Passes, pass_of: Ints, site_of: Ints
+) -> tuple[Floats, Ints]:
+    """Ends (n, 2, 3), Å, of the descents from every pass, and the sites (n, 2) they name; -1 where they name none."""
+    n, cell = len(passes.energies), fit.surface.cell
+    ends, named = np.zeros((n, 2, 3)), np.full((n, 2), -1, dtype=np.int64)
+    numbers = pass_of[: len(saddles)]
+    known = np.flatnonzero(numbers >= 0)
+    rows, first = np.unique(numbers[known], return_index=True)
+    start = sweep.positions[saddles[known[first]]]
+    arrivals, arrived = descent.both_sides(fit.surface, start)
+    # Passes are wrapped; descents started from the surface's saddle: bring both to the same image.
+    shift = np.rint((passes.positions[rows] - start) @ fit.surface.inverse) @ cell
+    match = nearest(arrivals.reshape(-1, 3), sweep.positions[minima], cell, 1e-3).reshape(-1, 2)
+    ends[rows] = arrivals + shift[:, None, :]
+    named[rows] = np.where(arrived & (match >= 0), site_of[match], -1)
+    return ends, named
 
 
 def _listed(positions: Floats, cell: Floats) -> list[list[float]]:
@@ -192,7 +251,9 @@ def _merged(points: Polished, cell: Floats) -> tuple[Passes, Ints]:
     labels = merge_labels(positions, cell, SAME)
     number[points.good] = labels
     first = np.unique(labels, return_index=True)[1]
-    distinct = Passes(positions[first], points.energies[points.good][first], points.hessians[points.good][first])
+    distinct = Passes(
+        positions[first], points.energies[points.good][first], points.hessians[points.good][first]
+    )
     return distinct, number
 
 
@@ -200,7 +261,7 @@ def _descend_lost(
     evaluate: Evaluator, sites: Passes, passes: Passes, lost: Ints, ends: Floats, named: Ints
 ) -> tuple[Passes, Ints]:
     """Saddles whose descent on the surface ended nowhere known descend on the landscape; new minima become sites."""
-    arrivals, arrived = descent.on_landscape(evaluate, passes.positions[lost], passes.hessians[lost])
+    arrivals, arrived, _ = descent.on_landscape(evaluate, passes.positions[lost], passes.hessians[lost])
     flat = arrivals.reshape(-1, 3)
     found = nearest(flat, sites.positions, evaluate.cell, SAME)
     new = np.flatnonzero((found < 0) & arrived.ravel())
@@ -228,14 +289,18 @@ def _below_cap(sites: Passes, passes: Passes, ceiling: float) -> tuple[Sites, Pa
     passes.ends = number[passes.ends] if len(passes.ends) else passes.ends
     rows = np.lexsort((*np.round(passes.positions, 6).T[::-1], np.round(passes.energies, 7)))
     passes = Passes(
-        passes.positions[rows], passes.energies[rows], passes.hessians[rows], passes.ends[rows], passes.images[rows]
+        passes.positions[rows],
+        passes.energies[rows],
+        passes.hessians[rows],
+        passes.ends[rows],
+        passes.images[rows],
     )
     return Sites(sites.positions[order], sites.energies[order], sites.hessians[order]), passes
 
 
-def _write(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt: float | str) -> nx.MultiDiGraph:
+def _write(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt: float | str) -> Graph:
     """The graph by contract 2; both directions of every hop with the same saddle energy."""
-    network = nx.MultiDiGraph(
+    network: Graph = Graph(
         schema=SCHEMA, cell=[[float(x) for x in row] for row in cell], guest=guest, energy_unit="eV"
     )
     for site, (position, energy) in enumerate(zip(sites.positions, sites.energies, strict=True)):
@@ -249,9 +314,14 @@ def _write(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt: floa
             # Both sides lead to the same place: a bump inside one basin, not a hop.
             loops.append([float(x) for x in passes.positions[row]])
             continue
-        for source, target, image, home in ((a, b, step, passes.images[row, 0]), (b, a, -step, passes.images[row, 1])):
+        for source, target, image, home in (
+            (a, b, step, passes.images[row, 0]),
+            (b, a, -step, passes.images[row, 1]),
+        ):
             frequency = (
-                vineyard(sites.hessians[source], passes.hessians[row], mass) if attempt == "vineyard" else attempt
+                vineyard(sites.hessians[source], passes.hessians[row], mass)
+                if attempt == "vineyard"
+                else attempt
             )
             network.add_edge(
                 source,
@@ -267,5 +337,3 @@ def _write(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt: floa
             )
     network.graph["loops"] = loops
     return network
-
-

@@ -8,14 +8,20 @@ first surface puts below the cap, with a margin; inside the cores the prediction
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from search.errors import SearchError
 from search.landscape import Evaluator
-from search.lattice import Floats
+from search.lattice import Floats, Ints
 from search.surface import Surface, Transform, fit_spline, hermite_refine
+from search.walls import continued
 
 SAMPLE = 2000
+# What level 1 evaluates, in the order tried: energy margin in caps, and width of the halo in points.
+_STAGES = ((1.5, 3), (1.5, 5), (1.5, 9))
+# The share of the whole fine grid that may be asked, the rest of the ceiling being for tests and polishing.
+_SHARE = 0.88
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,15 @@ def grid_shape(grid: object, cell: Floats) -> tuple[int, int, int]:
         except (TypeError, ValueError):
             counts, whole = [], False
         if len(counts) != 3 or not whole:
-            raise SearchError(f"grid={grid!r}: wanted three counts such as (50, 50, 50), or one spacing in Å.")
+            raise SearchError(
+                f"grid={grid!r}: wanted three counts such as (50, 50, 50), or one spacing in Å."
+            )
     if min(counts) < 4:
         raise SearchError(f"grid={grid!r}: a direction needs at least 4 points; use 20 or more for a result.")
     if np.prod(counts, dtype=float) > 3e7:
-        raise SearchError(f"grid={grid!r}: {np.prod(counts, dtype=float):.3g} points do not fit; use a coarser grid.")
+        raise SearchError(
+            f"grid={grid!r}: {np.prod(counts, dtype=float):.3g} points do not fit; use a coarser grid."
+        )
     return counts[0], counts[1], counts[2]
 
 
@@ -87,9 +97,23 @@ def fit_landscape(
     lowest = float(energies[finite].min())
     transform = Transform(origin=lowest - 0.5 * width, width=width, wall=20.0)
     v, slope = transform.forward(energies, gradients)
-    refined = hermite_refine(v.reshape(coarse), slope.reshape(*coarse, 3), cell)
+    v, slope = continued(
+        v.reshape(coarse), slope.reshape(*coarse, 3), finite.reshape(coarse), cell, np.log(transform.wall)
+    )
+    refined = hermite_refine(v, slope, cell)
     surface = fit_spline(refined, cell, transform)
-    return _refine(evaluate, surface, refined, (v, slope), lowest, energy_cap, tolerance, np.random.default_rng(seed))
+    v, slope = v.ravel(), slope.reshape(-1, 3)
+    return _refine(
+        evaluate,
+        surface,
+        refined,
+        (v, slope),
+        finite,
+        lowest,
+        energy_cap,
+        tolerance,
+        np.random.default_rng(seed),
+    )
 
 
 def _refine(
@@ -97,41 +121,103 @@ def _refine(
     surface: Surface,
     refined: Floats,
     known: tuple[Floats, Floats],
+    finite: NDArray[np.bool_],
     lowest: float,
     energy_cap: float,
     tolerance: float,
     random: np.random.Generator,
 ) -> Fit:
-    """Level 1: test the surface of level 0 on some of the points in between, then add the others if it failed."""
+    """Level 1: test the surface of level 0 on some of the points in between, then add others until it passes."""
     fine, transform, cell = refined.shape, surface.transform, surface.cell
-    inside = ndimage.maximum_filter(
-        refined <= transform.value(lowest + 1.5 * energy_cap), size=3, mode="wrap"
-    )
-    inside[::2, ::2, ::2] = False
-    wanted = random.permutation(np.flatnonzero(inside.ravel()))
-    points = np.stack(np.unravel_index(wanted, fine), axis=-1) / np.array(fine) @ cell
-    energies = np.full(len(points), np.inf)
-    gradients = np.zeros((len(points), 3))
-    first = min(SAMPLE, len(points))
-    energies[:first], gradients[:first] = evaluate(points[:first], stage="surface error")
-    below = energies[:first] <= min(lowest, energies[:first].min(initial=np.inf)) + energy_cap
-    error = compare(surface, points[:first][below], energies[:first][below], gradients[:first][below])
-    lowest = min(lowest, float(energies.min(initial=np.inf)))
-    half = tuple(n // 2 for n in fine)
-    if error.points >= 20 and error.largest <= tolerance:
-        return Fit(surface, half, lowest, error)  # type: ignore[arg-type]
-    energies[first:], gradients[first:] = evaluate(points[first:], stage="refine")
-    lowest = min(lowest, float(energies.min(initial=np.inf)))
-    fractional = np.stack(np.meshgrid(*[np.arange(n) / n for n in fine], indexing="ij"), axis=-1).reshape(-1, 3)
-    v, slope, _ = surface.raw(fractional)
+    half = (fine[0] // 2, fine[1] // 2, fine[2] // 2)
+    v, slope = _predicted(surface, refined, known)
+    done = np.zeros(fine, dtype=bool)
+    done[::2, ::2, ::2] = True
+    done = done.ravel()
+    error = None
+    wall = np.zeros(fine, dtype=bool)
+    wall[::2, ::2, ::2] = ~finite.reshape(half)
+    wall = wall.ravel()
+    spent = len(known[0])
+    for margin, reach in _STAGES:
+        inside = refined <= transform.value(lowest + margin * energy_cap)
+        wanted = np.flatnonzero(ndimage.maximum_filter(inside, size=reach, mode="wrap").ravel() & ~done)
+        if error is None:
+            # The points that test level 0 belong to those that level 1 wants: nothing is wasted on the test.
+            wanted = random.permutation(wanted)
+            tested = wanted[:SAMPLE]
+            energies, gradients = _add(evaluate, tested, fine, transform, v, slope, "surface error")
+            done[tested] = True
+            wall[tested] = ~np.isfinite(energies)
+            spent += len(tested)
+            lowest = min(lowest, float(energies.min(initial=np.inf)))
+            below = energies <= lowest + energy_cap
+            points = _points(tested, fine, cell)
+            error = compare(surface, points[below], energies[below], gradients[below])
+            if error.points >= 20 and error.largest <= tolerance:
+                return Fit(surface, half, lowest, error)
+            wanted = wanted[SAMPLE:]
+        room = int(_SHARE * refined.size) - spent
+        if len(wanted) > room:
+            # Not everything can be asked: what lies lowest goes first.
+            wanted = wanted[np.argsort(refined.ravel()[wanted], kind="stable")[: max(room, 0)]]
+        if len(wanted) == 0:
+            break
+        energies, _ = _add(evaluate, wanted, fine, transform, v, slope, "refine")
+        done[wanted] = True
+        wall[wanted] = ~np.isfinite(energies)
+        spent += len(wanted)
+        lowest = min(lowest, float(energies.min(initial=np.inf)))
+        surface = fit_spline(
+            hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform
+        )
+        error = sample_error(evaluate, surface, lowest + energy_cap, random)
+        if error.largest <= tolerance:
+            break
+    assert error is not None  # noqa: S101  # the first stage always measures it
+    return Fit(surface, (fine[0], fine[1], fine[2]), lowest, error)
+
+
+def _behind_walls(
+    v: Floats, slope: Floats, wall: NDArray[np.bool_], done: NDArray[np.bool_], surface: Surface
+) -> tuple[Floats, Floats]:
+    """The fine grid, shaped, with walls and the unasked points around them continued from what was evaluated."""
+    fine = surface.shape if np.prod(surface.shape) == v.size else tuple(n // 2 for n in surface.shape)
+    values, gradients = v.reshape(fine), slope.reshape(*fine, 3)
+    if not wall.any():
+        return values, gradients
+    near = ndimage.maximum_filter(wall.reshape(fine), size=5, mode="wrap")
+    unknown = near & (wall | ~done).reshape(fine)
+    return continued(values, gradients, ~unknown, surface.cell, float(np.log(surface.transform.wall)))
+
+
+def _predicted(surface: Surface, refined: Floats, known: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Transformed values and gradients on the fine grid, flat: known where evaluated, predicted elsewhere."""
+    fine = refined.shape
+    v, slope, _ = surface.raw(_grid_points(fine, np.eye(3)))
     coarse = np.zeros(fine, dtype=bool)
     coarse[::2, ::2, ::2] = True
-    coarse_flat = np.flatnonzero(coarse.ravel())
-    v[coarse_flat], slope[coarse_flat] = known
-    v[wanted], slope[wanted] = transform.forward(energies, gradients)
-    surface = fit_spline(hermite_refine(v.reshape(fine), slope.reshape(*fine, 3), cell), cell, transform)
-    error = sample_error(evaluate, surface, lowest + energy_cap, random)
-    return Fit(surface, fine, lowest, error)  # type: ignore[arg-type]
+    v[coarse.ravel()], slope[coarse.ravel()] = known
+    return v, slope
+
+
+def _add(
+    evaluate: Evaluator,
+    which: Ints,
+    fine: tuple[int, ...],
+    transform: Transform,
+    v: Floats,
+    slope: Floats,
+    stage: str,
+) -> tuple[Floats, Floats]:
+    """Evaluate fine grid points `which` and write them into v and slope; returns energies and gradients."""
+    energies, gradients = evaluate(_points(which, fine, evaluate.cell), stage=stage)
+    v[which], slope[which] = transform.forward(energies, gradients)
+    return energies, gradients
+
+
+def _points(which: Ints, fine: tuple[int, ...], cell: Floats) -> Floats:
+    return np.asarray(np.stack(np.unravel_index(which, fine), axis=-1) / np.array(fine) @ cell)
 
 
 def sample_error(
@@ -155,9 +241,13 @@ def compare(surface: Surface, positions: Floats, energies: Floats, gradients: Fl
     if len(positions) == 0:
         return SurfaceError(0, np.inf, np.inf, np.inf)
     fitted, slopes, _ = surface.energies(positions)
+    finite = np.isfinite(energies)
+    if not finite.any():
+        return SurfaceError(0, np.inf, np.inf, np.inf)
+    fitted, energies, slopes, gradients = fitted[finite], energies[finite], slopes[finite], gradients[finite]
     difference = fitted - energies
     return SurfaceError(
-        points=len(positions),
+        points=len(energies),
         largest=float(np.abs(difference).max()),
         rms=float(np.sqrt(np.mean(difference**2))),
         gradient_rms=float(np.sqrt(np.mean(np.sum((slopes - gradients) ** 2, axis=1)))),

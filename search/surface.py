@@ -17,7 +17,7 @@ from search.lattice import Floats
 
 Complexes = NDArray[np.complex128]
 # Hermite interpolation minimises Σ |u(K)|² (|K|² h² + κ²)^s: the smoother the landscape, the larger s pays.
-_STIFFNESS = 5
+_STIFFNESS = 4
 _KAPPA2 = 0.16
 
 
@@ -123,7 +123,9 @@ def hermite_refine(values: Floats, gradients: Floats, cell: Floats) -> Floats:
     spacing = float(np.linalg.norm(cell, axis=1).mean() / np.mean(shape))
     reciprocal = 2.0 * np.pi * np.linalg.inv(cell).T  # row i: wave vector of index i
     answer = np.empty((8, *spectra.shape[:3]), dtype=np.complex128)
-    _hermite_spectra(np.array(shape), reciprocal * spacing, spectra / np.array([1, *[1 / spacing] * 3]), answer)
+    _hermite_spectra(
+        np.array(shape), reciprocal * spacing, spectra / np.array([1, *[1 / spacing] * 3]), answer
+    )
     fine = np.empty([2 * n for n in shape])
     for part in range(8):
         a, b, c = part >> 2 & 1, part >> 1 & 1, part & 1

@@ -14,7 +14,9 @@ _ANGULAR = float(np.sqrt(1.602176634e-19 / 1e-20 / 1.66053906892e-27))
 def guest_mass(guest: str) -> float:
     """Mass of the guest, amu, from its chemical symbol."""
     if guest not in atomic_numbers or guest == "X":
-        raise SearchError(f"guest={guest!r} is not a chemical symbol; vineyard prefactors need its mass, e.g. guest='Cu'.")
+        raise SearchError(
+            f"guest={guest!r} is not a chemical symbol; vineyard prefactors need its mass, e.g. guest='Cu'."
+        )
     return float(atomic_masses[atomic_numbers[guest]])
 
 

@@ -12,7 +12,7 @@ from iondiff.report._geometry import HopLines
 from iondiff.report._models import CurvePoint, DistanceBin, EnergyBin, Parity
 from iondiff.report._style import ACCENT, BLUE, MUTED, PALE_BLUE, TEAL, Figure, axis, corner, figure
 
-ErrorRow = tuple[float, float, int, float | None]
+ErrorRow = tuple[float, float | None, int, float | None]
 _SPLITS = {
     "train": ("training", PALE_BLUE, 4),
     "validation": ("validation", "#c9b458", 5),
@@ -78,12 +78,10 @@ def barrier_histogram(hops: HopLines) -> Figure:
     first = min(math.floor(barriers.min() / step), 0)
     edges = step * np.arange(first, math.floor(barriers.max() / step) + 2)
     centres = [round(float(centre), 6) for centre in (edges[:-1] + edges[1:]) / 2]
-    everything = np.histogram(hops.barriers, edges)[0].tolist()
-    carrying = np.histogram(hops.barriers[hops.carries], edges)[0].tolist()
-    traces = [
-        _bars("all hops", PALE_BLUE, centres, everything, step),
-        _bars("carry the current", ACCENT, centres, carrying, step),
-    ]
+    traces = [_bars("all hops", PALE_BLUE, centres, np.histogram(hops.barriers, edges)[0].tolist(), step)]
+    if hops.carries.any():
+        carrying = np.histogram(hops.barriers[hops.carries], edges)[0].tolist()
+        traces.append(_bars("carry the current", ACCENT, centres, carrying, step))
     legend = corner("right", "top")
     return figure(traces, axis("Barrier, eV"), axis("Hops"), barmode="overlay", bargap=0.0, legend=legend)
 
@@ -107,7 +105,8 @@ def _bars(name: str, color: str, x: list[float], y: list[int], width: float) -> 
 def _error_bars(rows: list[ErrorRow], title: str, noise: float | None) -> Figure:
     trace = {
         "type": "bar", "marker": {"color": BLUE},
-        "x": [f"{low:g} – {high:g}" for low, high, _, _ in rows], "y": [error for *_, error in rows],
+        "x": [f"> {low:g}" if high is None else f"{low:g} – {high:g}" for low, high, _, _ in rows],
+        "y": [error for *_, error in rows],
         "text": [f"n = {count}" for _, _, count, _ in rows], "textposition": "outside",
         "textfont": {"size": 11, "color": MUTED}, "cliponaxis": False,
         "hovertemplate": "%{x}: %{y:.1f} meV, %{text}<extra></extra>",

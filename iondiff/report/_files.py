@@ -16,7 +16,17 @@ from ase import Atoms
 from pydantic import BaseModel, ValidationError
 
 from iondiff.errors import RunError
-from iondiff.report._models import Certificate, Provenance, Summary, TeacherCheck, Training, Transport
+from iondiff.report._models import (
+    Certificate,
+    CurvePoint,
+    Evidence,
+    Provenance,
+    SpringStudy,
+    Summary,
+    TeacherCheck,
+    Training,
+    Transport,
+)
 
 SCHEMA = "hopping-graph/1"
 DIFFUSIVITY_COLUMNS = ("temperature", "D", "D_error", "method")
@@ -37,12 +47,36 @@ class Run:
     transport: Transport
     training: Training | None
     teacher_check: TeacherCheck | None
+    evidence: Evidence | None
     certificate: Certificate | None
     summary: Summary | None
     provenance: Provenance | None
     sites: pd.DataFrame | None
     hops: pd.DataFrame | None
     current_hops: pd.DataFrame | None
+
+    @property
+    def label_noise(self) -> float | None:
+        """Root mean square difference, meV, of labels of the same points reached differently."""
+        parts = (self.evidence, self.training)
+        return next(
+            (part.label_noise_meV for part in parts if part and part.label_noise_meV is not None), None
+        )
+
+    @property
+    def learning_curve(self) -> list[CurvePoint]:
+        """Test errors against the number of labels; empty if not measured."""
+        parts = (self.evidence, self.training)
+        return next((part.learning_curve for part in parts if part and part.learning_curve), [])
+
+    @property
+    def springs(self) -> SpringStudy | None:
+        """Barriers under different tethers."""
+        if self.evidence and self.evidence.spring_study:
+            return self.evidence.spring_study
+        if self.teacher_check and self.teacher_check.spring_study:
+            return SpringStudy(studies=self.teacher_check.spring_study)
+        return None
 
 
 def read_run(folder: Path) -> Run:
@@ -71,6 +105,7 @@ def read_run(folder: Path) -> Run:
         transport=_read_model(folder / "transport.json", Transport),
         training=_optional_model(folder / "training.json", Training),
         teacher_check=_optional_model(folder / "teacher_check.json", TeacherCheck),
+        evidence=_optional_model(folder / "evidence.json", Evidence),
         certificate=_optional_model(folder / "certificate.json", Certificate),
         summary=_optional_model(folder / "summary.json", Summary),
         provenance=_optional_model(folder / "provenance.json", Provenance),

@@ -6,7 +6,7 @@ import pandas as pd
 
 from iondiff.report._files import DIFFUSIVITY_COLUMNS, Run
 from iondiff.report._html import section, table
-from iondiff.report._models import TeacherCheck, Training
+from iondiff.report._models import TeacherCheck
 from iondiff.report._numbers import MISSING, count, is_number, rounded, scientific, with_error
 from iondiff.report._transport_charts import method_name, methods_in
 
@@ -39,7 +39,7 @@ def _findings(run: Run) -> str:
             with_error(run.transport.activation_energy_eV, run.transport.activation_energy_error_eV, "eV"),
             f"D<sub>0</sub> = {scientific(run.transport.D0_cm2_s, unit='cm²/s')}",
         ),
-        ("Network on test labels", *_training_note(run.training)),
+        ("Network on test labels", *_training_note(run)),
         ("Network against teacher", *_teacher_note(run.teacher_check)),
     ]
     return table(([name, f"<b>{value}</b>", note] for name, value, note in rows), kind="findings")
@@ -73,19 +73,19 @@ def _percolation_note(run: Run) -> str:
     return ", ".join(parts)
 
 
-def _training_note(training: Training | None) -> tuple[str, str]:
+def _training_note(run: Run) -> tuple[str, str]:
+    training, noise = run.training, run.label_noise
     if training is None:
         return MISSING, "no training in this run"
     parts = []
     if training.test_rmse_low_meV is not None:
         parts.append(f"{_value(training.test_rmse_low_meV, 'meV')} within 1 eV of the lowest label")
-    noise = training.label_noise_meV
     parts.append(f"label noise {rounded(noise, 2)} meV" if is_number(noise) else "label noise not measured")
     return f"{_value(training.test_rmse_meV, 'meV')} RMSE", "; ".join(parts)
 
 
 def _teacher_note(check: TeacherCheck | None) -> tuple[str, str]:
-    if check is None:
+    if check is None or not check.hops:
         return MISSING, "not run"
     return (
         f"{rounded(check.max_error_eV, 2)} eV",

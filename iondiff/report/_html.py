@@ -100,7 +100,8 @@ def _plain(value: object) -> str:
     if isinstance(value, int | np.integer):
         return f"{int(value):,}".replace("-", MINUS)
     if isinstance(value, float):
-        return rounded(value, 4)
+        number = rounded(value, 4)
+        return number.rstrip("0").rstrip(".") if "." in number and "×" not in number else number
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return escape(text if len(text) <= MAX_PLAIN_LENGTH else f"{text[:MAX_PLAIN_LENGTH]} …")
 

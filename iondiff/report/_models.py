@@ -15,8 +15,8 @@ class Parity(_Record):
     """Reference (teacher) and predicted (network) energies, eV, and the part each label belongs to."""
 
     split: list[str]
-    reference_eV: list[float]  # noqa: N815 - the unit keeps its case
-    predicted_eV: list[float]  # noqa: N815
+    reference_eV: list[float]
+    predicted_eV: list[float]
 
     @model_validator(mode="after")
     def _equally_long(self) -> Parity:
@@ -27,29 +27,38 @@ class Parity(_Record):
 
 
 class DistanceBin(_Record):
-    """Error of the labels whose nearest host atom is between `from_A` and `to_A` Å away, meV."""
+    """Error, meV, of labels whose nearest host atom is `from_A` to `to_A` (None: or more) Å away."""
 
-    from_A: float  # noqa: N815
-    to_A: float  # noqa: N815
+    from_A: float
+    to_A: float | None
     count: int
-    rmse_meV: float | None  # noqa: N815
+    rmse_meV: float | None
 
 
 class EnergyBin(_Record):
-    """Error of the labels between `from_eV` and `to_eV` above the lowest one, meV."""
+    """Error of the labels between `from_eV` and `to_eV` (None: all higher) above the lowest, meV."""
 
-    from_eV: float  # noqa: N815
-    to_eV: float  # noqa: N815
+    from_eV: float
+    to_eV: float | None
     count: int
-    rmse_meV: float | None  # noqa: N815
+    rmse_meV: float | None
 
 
 class CurvePoint(_Record):
     """Test error, meV, of a network trained on `labels` labels; `low` is within 1 eV of the lowest label."""
 
     labels: int
-    rmse_meV: float  # noqa: N815
-    rmse_low_meV: float | None = None  # noqa: N815
+    rmse_meV: float
+    rmse_low_meV: float | None = None
+
+
+class Errors(_Record):
+    """Errors, meV and eV/Å, on the test labels; `low` is within 1 eV of the lowest label."""
+
+    rmse_meV: float | None = None
+    rmse_low_meV: float | None = None
+    median_meV: float | None = None
+    gradient_rmse_eV_A: float | None = None
 
 
 class Training(_Record):
@@ -60,13 +69,14 @@ class Training(_Record):
     test_count: int
     layers: list[int] = Field(default_factory=list)
     parity: Parity | None = None
-    test_rmse_meV: float  # noqa: N815
-    test_rmse_low_meV: float | None = None  # noqa: N815
+    test_rmse_meV: float
+    test_rmse_low_meV: float | None = None
     low_count: int | None = None
-    gradient_rmse_eV_A: float | None = None  # noqa: N815
+    gradient_rmse_eV_A: float | None = None
     by_distance: list[DistanceBin] | None = None
     by_energy: list[EnergyBin] | None = None
-    label_noise_meV: float | None = None  # noqa: N815
+    variants: dict[str, Errors] = Field(default_factory=dict)
+    label_noise_meV: float | None = None
     learning_curve: list[CurvePoint] | None = None
 
 
@@ -74,19 +84,23 @@ class Percolation(_Record):
     """Lowest energies, eV, at which the network spans one, two and three directions."""
 
     rank: int | None = None
-    barrier_1d_eV: float | None = None  # noqa: N815
-    barrier_2d_eV: float | None = None  # noqa: N815
-    barrier_3d_eV: float | None = None  # noqa: N815
+    barrier_1d_eV: float | None = None
+    barrier_2d_eV: float | None = None
+    barrier_3d_eV: float | None = None
 
 
 class Transport(_Record):
     """``transport.json``: the Arrhenius fit and the percolation barriers."""
 
-    activation_energy_eV: float | None  # noqa: N815
-    activation_energy_error_eV: float | None = None  # noqa: N815
+    activation_energy_eV: float | None
+    activation_energy_error_eV: float | None = None
     D0_cm2_s: float | None = None
     percolation: Percolation = Field(default_factory=Percolation)
+    activation_energy_exact_eV: dict[str, float | None] = Field(default_factory=dict)
+    """Slope of the exact D(T) at single temperatures, K."""
     fits: dict[str, object] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    """What the transport stage warned of."""
 
 
 class BandCheck(_Record):
@@ -95,11 +109,11 @@ class BandCheck(_Record):
     source: int | str
     target: int | str
     image: list[int] = Field(min_length=3, max_length=3)
-    barrier_network_eV: float | None = None  # noqa: N815
-    barrier_teacher_eV: float | None = None  # noqa: N815
-    distance_A: list[float] = Field(min_length=1)  # noqa: N815
-    energy_network_eV: list[float] = Field(min_length=1)  # noqa: N815
-    energy_teacher_eV: list[float] = Field(min_length=1)  # noqa: N815
+    barrier_network_eV: float | None = None
+    barrier_teacher_eV: float | None = None
+    distance_A: list[float] = Field(min_length=1)
+    energy_network_eV: list[float] = Field(min_length=1)
+    energy_teacher_eV: list[float] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _equally_long(self) -> BandCheck:
@@ -112,23 +126,48 @@ class BandCheck(_Record):
 class SpringRow(_Record):
     """Barriers, eV, of the same hops with one strength of the tethers (0 or None: host relaxed freely)."""
 
-    spring_eV_A2: float | None  # noqa: N815
+    spring_eV_A2: float | None
     hops: list[float | None]
+    largest_displacement_A: float | None = None
+
+
+class SpringStudy(_Record):
+    """Barriers of the hops `pairs` (source, target) under different tethers, a row each."""
+
+    studies: list[SpringRow]
+    pairs: list[tuple[int | str, int | str]] = Field(default_factory=list)
 
 
 class TeacherCheck(_Record):
     """``teacher_check.json``: the current-carrying hops recomputed by the teacher."""
 
-    max_error_eV: float | None  # noqa: N815
+    max_error_eV: float | None
     hops: list[BandCheck] = Field(default_factory=list)
     teacher: str | None = None
     spring_study: list[SpringRow] | None = None
 
 
-class Certificate(_Record):
-    """``certificate.json``: whether the count of critical points closes."""
+class LabelNoise(_Record):
+    """How far labels of the same points, reached differently, are apart, meV."""
 
-    complete: bool
+    count: int | None = None
+    median_meV: float | None = None
+    largest_meV: float | None = None
+
+
+class Evidence(_Record):
+    """``evidence.json``: what the case study's own scripts found."""
+
+    label_noise_meV: float | None = None
+    label_noise: LabelNoise | None = None
+    learning_curve: list[CurvePoint] | None = None
+    spring_study: SpringStudy | None = None
+
+
+class Certificate(_Record):
+    """``certificate.json``: whether the count of critical points closes; None if nobody asked."""
+
+    complete: bool | None
     text: str = ""
 
 

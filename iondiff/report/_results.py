@@ -7,8 +7,8 @@ from html import escape
 from iondiff.report import _charts, _transport_charts
 from iondiff.report._files import Run
 from iondiff.report._geometry import CURRENT_PART, HopLines
-from iondiff.report._html import Part, frame_table, mapping_table, missing, plot, section
-from iondiff.report._numbers import count
+from iondiff.report._html import Part, frame_table, mapping_table, missing, plot, section, table
+from iondiff.report._numbers import count, rounded
 from iondiff.report._scene import MAX_ATOMS, MAX_HOPS, scene
 
 
@@ -59,6 +59,10 @@ def transport_section(run: Run, hops: HopLines) -> Part:
     body = '<div class="two">'
     body += plot("arrhenius", "Diffusivity by both methods; bars are one standard error.")
     body += plot("barriers", "Barriers of all hops, both directions.") + "</div>"
+    if run.transport.notes:
+        body += "".join(missing(f"Note: {escape(note)}") for note in run.transport.notes)
+    if run.transport.activation_energy_exact_eV:
+        body += _local_energies(run.transport.activation_energy_exact_eV)
     if run.transport.fits:
         body += f"<details><summary>Fits</summary>{mapping_table(run.transport.fits)}</details>"
     if run.current_hops is None:
@@ -68,3 +72,12 @@ def transport_section(run: Run, hops: HopLines) -> Part:
             run.current_hops, "Hops that carry the current (barrier in eV, share of the current)."
         )
     return section("transport", "Transport", body), figures
+
+
+def _local_energies(energies: dict[str, float | None]) -> str:
+    """Slopes of the exact D(T) at single temperatures."""
+    rows = [
+        (f"{escape(temperature)} K", f"{rounded(energy, 4)} eV") for temperature, energy in energies.items()
+    ]
+    summary = "Activation energy at each temperature (exact)"
+    return f"<details><summary>{summary}</summary>{table(rows, kind='pairs')}</details>"

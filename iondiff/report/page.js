@@ -47,11 +47,19 @@
   slider.addEventListener("input", () => {
     const kelvin = Number(slider.value);
     document.getElementById("temperature-value").textContent = `${kelvin} K`;
-    Plotly.restyle(network, { "line.width": binned.map((index) => width(scene[index].meta, kelvin)) }, binned);
+    if (binned.length) Plotly.restyle(network, { "line.width": binned.map((index) => width(scene[index].meta, kelvin)) }, binned);
   });
   slider.addEventListener("change", () =>
     Plotly.restyle(network, { text: [described(scene[passes], Number(slider.value))] }, [passes]),
   );
+  // A WebGL canvas is blank on paper, so the scene is printed as an image of its present view.
+  const printed = new Image();
+  printed.className = "printed";
+  printed.alt = "The network in three dimensions";
+  network.querySelector(".gl-container").before(printed);
+  window.addEventListener("beforeprint", () => {
+    printed.src = network._fullLayout.scene._scene.toImage("png");
+  });
   window.matchMedia("print").addEventListener("change", () => places.forEach((place) => Plotly.Plots.resize(place)));
   document.documentElement.dataset.drawn = "yes";
 })();

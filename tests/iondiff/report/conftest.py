@@ -25,6 +25,18 @@ def run_folder(tmp_path):
     return write_run(tmp_path / "run")
 
 
+@pytest.fixture
+def empty_run_folder(run_folder):
+    """A run that found one site and no hops, so that nothing can be said of its transport."""
+    network = nx.MultiDiGraph(schema="hopping-graph/1", cell=CELL.tolist(), guest="Cu")
+    network.add_node(0, position=[1.0, 2.0, 3.0], energy=0.0)
+    dump(run_folder / "network.json", nx.node_link_data(network, edges="edges"))
+    dump(run_folder / "transport.json", {"activation_energy_eV": None, "percolation": {"rank": 0}})
+    (run_folder / "diffusivity.csv").write_text("temperature,D,D_error,method\n500,0.0,,exact\n")
+    (run_folder / "current_hops.csv").write_text("source,target,key,image,barrier,share\n")
+    return run_folder
+
+
 def write_run(folder, n_sites=14, neighbours=3, seed=5):
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -34,6 +46,7 @@ def write_run(folder, n_sites=14, neighbours=3, seed=5):
     dump(folder / "network.json", nx.node_link_data(network, edges="edges"))
     write_tables(folder, network)
     dump(folder / "training.json", make_training(rng))
+    dump(folder / "evidence.json", make_evidence())
     write_transport(folder, network, rng)
     dump(folder / "teacher_check.json", make_teacher_check(network, rng))
     dump(
@@ -114,7 +127,8 @@ def write_tables(folder, network):
 def make_training(rng):
     reference = np.concatenate([rng.gamma(3.0, 0.4, 400), rng.gamma(3.0, 0.4, 60)])
     predicted = reference + 0.03 * rng.normal(size=len(reference)) * (0.3 + reference)
-    bins = [(1.4, 1.7, 40, 90.0), (1.7, 2.0, 100, 25.0), (2.0, 2.4, 60, 14.0)]
+    bins = [(1.4, 1.7, 40, 90.0), (1.7, 2.0, 100, 25.0), (2.0, None, 60, 14.0)]
+    errors = {"rmse_meV": 31.4, "rmse_low_meV": 16.2, "median_meV": 5.5, "gradient_rmse_eV_A": 0.094}
     return {
         "label_count": 460, "train_count": 400, "test_count": 60, "layers": [36, 9, 9, 1],
         "parity": {
@@ -126,11 +140,7 @@ def make_training(rng):
         "by_energy": [
             {"from_eV": n, "to_eV": n + 1, "count": 35 - 9 * n, "rmse_meV": 16.0 + 20 * n} for n in range(4)
         ],
-        "label_noise_meV": 1.3,
-        "learning_curve": [
-            {"labels": n, "rmse_meV": 2300 / n**0.6, "rmse_low_meV": 1100 / n**0.6}
-            for n in (200, 500, 1000, 1800)
-        ],
+        "variants": {"one network": errors | {"rmse_meV": 44.0}, "committee": errors},
     }  # fmt: skip
 
 
@@ -145,7 +155,7 @@ def write_transport(folder, network, rng):
     )
     fit = {"activation_energy_eV": 0.831, "activation_energy_error_eV": 0.0214, "D0_cm2_s": 1.7e-3}
     percolation = {"rank": 3, "barrier_1d_eV": 0.71, "barrier_2d_eV": 0.79, "barrier_3d_eV": 0.84}
-    dump(folder / "transport.json", fit | {"percolation": percolation, "fits": {"exact": fit, "walk": fit}})
+    dump(folder / "transport.json", fit | {"percolation": percolation, "notes": ["walk at 500 K: short"]})
 
 
 def make_teacher_check(network, rng):
@@ -159,5 +169,18 @@ def make_teacher_check(network, rng):
             "distance_A": distance.tolist(), "energy_network_eV": energy.tolist(),
             "energy_teacher_eV": (energy + 0.02 * rng.normal(size=9)).tolist(),
         })  # fmt: skip
-    springs = [{"spring_eV_A2": k, "hops": [0.5 + 0.1 * k, 0.7, None]} for k in (0.0, 0.5, 1.0, 2.0)]
-    return {"max_error_eV": 0.0412, "hops": hops, "teacher": "CHGNet 0.4.2", "spring_study": springs}
+    return {"max_error_eV": 0.0412, "hops": hops, "teacher": "CHGNet 0.4.2"}
+
+
+def make_evidence():
+    springs = (0.5, 1.0, 2.0, 0.0)
+    rows = [{"spring_eV_A2": k, "hops": [0.5 + 0.1 * k, 0.7], "largest_displacement_A": 0.3} for k in springs]
+    return {
+        "label_noise_meV": 1.3,
+        "label_noise": {"count": 20, "median_meV": 0.2, "largest_meV": 4.1, "points": []},
+        "learning_curve": [
+            {"labels": n, "rmse_meV": 2300 / n**0.6, "rmse_low_meV": 1100 / n**0.6}
+            for n in (200, 500, 1000, 1800)
+        ],
+        "spring_study": {"pairs": [[0, 3], [2, 7]], "studies": rows},
+    }

@@ -6,7 +6,6 @@ import os
 import select
 import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -114,7 +113,7 @@ class Browser:
         )
         return [url for url in sent if not url.startswith(("data:", "blob:"))]
 
-    def _receive(self, patience=120.0):
+    def _receive(self, patience=300.0):
         while b"\0" not in self.buffer:
             ready, _, _ = select.select([self.incoming], [], [], patience)
             assert ready, "the browser is silent"
@@ -142,6 +141,12 @@ def test_page_is_drawn_without_complaint_or_request(run_folder, browser):
     assert browser.requests() == [page.as_uri()]
 
 
+def test_page_of_an_empty_network_is_quiet(empty_run_folder, browser):
+    browser.open(write_report(empty_run_folder))
+    browser.run("document.getElementById('temperature').dispatchEvent(new Event('input')); null")
+    assert browser.complaints() == []
+
+
 def test_temperature_slider_changes_the_picture(run_folder, browser):
     browser.open(write_report(run_folder))
     before = browser.screenshot()
@@ -160,12 +165,13 @@ def test_temperature_slider_changes_the_picture(run_folder, browser):
 
 
 def test_page_of_a_large_network_opens_quickly(make_run, tmp_path, browser):
+    """Processor time, not wall time: other work on the machine and the missing graphics card do not count."""
     page = write_report(make_run(tmp_path / "large", n_sites=500, neighbours=5))
-    started = time.perf_counter()
+    browser.ask("Performance.enable", timeDomain="threadTicks")
     browser.open(page)
-    waited = time.perf_counter() - started
-    print(f"500 sites, 3000 hops: open after {waited:.2f} s with software rendering")
-    assert waited < 10.0
+    metrics = {entry["name"]: entry["value"] for entry in browser.ask("Performance.getMetrics")["metrics"]}
+    print(f"500 sites, 3000 hops: {metrics['TaskDuration']:.2f} s of processor time until all is drawn")
+    assert metrics["TaskDuration"] < 4.0
     assert browser.complaints() == []
 
 
@@ -173,4 +179,7 @@ def test_page_prints(run_folder, browser):
     browser.open(write_report(run_folder))
     printed = base64.b64decode(browser.ask("Page.printToPDF", preferCSSPageSize=True)["data"])
     assert printed.startswith(b"%PDF")
+    picture = browser.run("document.querySelector('#network-3d .printed').src")
+    assert picture.startswith("data:image/png;base64,")
+    assert len(picture) > 20_000  # an empty canvas is far smaller
     assert browser.complaints() == []

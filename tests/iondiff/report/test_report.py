@@ -13,8 +13,9 @@ from iondiff.report import write_report
 SECTIONS = ("headline", "network", "transport", "training", "teacher", "certificate", "tables", "provenance")
 OPTIONAL = {
     "training.json": "this run trained no network",
-    "teacher_check.json": "Not run: no <code>teacher_check.json</code>",
+    "teacher_check.json": "Not run: no bands in <code>teacher_check.json</code>",
     "certificate.json": "Not run: no <code>certificate.json</code>",
+    "evidence.json": "Label noise: not measured",
     "current_hops.csv": "which hops carry the current is not known",
     "sites.csv": "No <code>sites.csv</code>",
     "hops.csv": "No <code>hops.csv</code>",
@@ -54,7 +55,8 @@ def test_everything_is_there(run_folder):
     assert "2 cells of 1,331 stay undecided." in body
     assert "not shown to be complete" in body
     assert "grid = [50, 50, 50]" in body
-    assert "missing" not in re.findall(r'class="([^"]*)"', body)
+    assert "walk at 500 K: short" in body
+    assert re.findall(r'class="([^"]*)"', body).count("missing") == 1  # the note
 
 
 def test_figures_are_valid_and_have_their_places(run_folder):
@@ -85,7 +87,7 @@ def test_nothing_is_fetched(run_folder):
     body = body_of(write_report(run_folder).read_text(encoding="utf-8"))
     assert "default-src 'none'" in body
     assert not re.search(r"<(link|img|iframe|object|embed|base|form)\b", body)
-    assert not re.search(r"\b(src|href)\s*=", body)
+    assert not re.search(r"\b(src|href)=", body)
     assert "http://" not in body
     assert "https://" not in body
 
@@ -101,6 +103,12 @@ def test_bare_run_still_makes_a_page(run_folder):
         (run_folder / name).unlink()
     page = write_report(run_folder).read_text(encoding="utf-8")
     assert set(figures_of(page)) == {"network-3d", "arrhenius", "barriers"}
+
+
+def test_run_that_found_next_to_nothing(empty_run_folder):
+    body = body_of(write_report(empty_run_folder).read_text(encoding="utf-8"))
+    assert "the network spans only 0 directions" in body
+    assert "nan" not in re.sub(r"<[^>]*>", " ", body[: body.index('id="figures"')]).lower().split()
 
 
 def test_strings_from_files_cannot_become_markup(run_folder):
@@ -129,6 +137,20 @@ def test_strings_from_files_cannot_become_markup(run_folder):
     texts = json.dumps(figures_of(page))
     assert "<img" not in texts
     assert "&lt;img" in texts
+
+
+def test_evidence_is_shown(run_folder):
+    body = body_of(write_report(run_folder).read_text(encoding="utf-8"))
+    for text in ("over 20 points", "0 → 3", "What each part of the potential adds", "free"):
+        assert text in body
+
+
+def test_what_was_not_asked_for_is_not_called_a_failure(run_folder):
+    (run_folder / "certificate.json").write_text('{"complete": null, "text": "not asked for"}')
+    (run_folder / "teacher_check.json").write_text('{"max_error_eV": null, "hops": [], "teacher": "not run"}')
+    body = body_of(write_report(run_folder).read_text(encoding="utf-8"))
+    assert '<span class="badge open">not run</span> not asked for' in body
+    assert OPTIONAL["teacher_check.json"] in body
 
 
 def test_page_is_written_in_one_step(run_folder, tmp_path):

@@ -10,7 +10,7 @@ from iondiff.report import read_run
 MANDATORY = ("config.toml", "host.extxyz", "network.json", "diffusivity.csv", "transport.json")
 JSON_FILES = (
     "network.json", "transport.json", "training.json", "teacher_check.json", "certificate.json",
-    "summary.json", "provenance.json",
+    "summary.json", "provenance.json", "evidence.json",
 )  # fmt: skip
 
 

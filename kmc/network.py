@@ -1,0 +1,372 @@
+"""The graph contract: a NetworkX hopping graph, checked and laid out as flat arrays.
+
+Site i sits at ``position[i]``; hop e leaves ``source[e]`` and arrives at ``position[target[e]] + image[e] @
+cell``. Hops carry their periodic image, so there is no minimum-image guess anywhere in this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from kmc._forest import spanning_forest
+
+Graph: TypeAlias = "nx.MultiDiGraph[Any]"
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+SCHEMA = "hopping-graph/1"
+SADDLE_TOLERANCE_EV = 1e-6
+LOOP_TOLERANCE = 1e-6  # of the logarithm of a prefactor ratio carried around a loop
+INSIDE_TOLERANCE = 1e-8  # in fractions of a lattice vector: what wrapping leaves behind
+
+
+class GraphError(ValueError):
+    """A hopping graph, or a question asked of it, cannot be answered; the message names the node or edge."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A hopping graph as arrays.
+
+    Attributes
+    ----------
+    labels
+        The n nodes of the graph, in its order; rows of the site arrays.
+    keys
+        The m edge keys of the graph, in its order; rows of the hop arrays.
+    cell
+        (3, 3), Å, rows are lattice vectors.
+    positions
+        (n, 3), Å.
+    energies
+        (n,), eV.
+    source, target
+        (m,), site indices.
+    image
+        (m, 3), cells crossed by each hop.
+    barrier
+        (m,), eV.
+    saddle_energy
+        (m,), eV; the same for a hop and its reverse (the mean of what the two say).
+    prefactor
+        (m,), Hz.
+    reverse
+        (m,), index of the hop that undoes each hop.
+    saddle_fraction
+        (m,), how far along the hop its saddle lies; 0.5 where the graph does not say.
+    """
+
+    labels: tuple[Hashable, ...]
+    keys: tuple[Hashable, ...]
+    cell: Floats
+    positions: Floats
+    energies: Floats
+    source: Integers
+    target: Integers
+    image: Integers
+    barrier: Floats
+    saddle_energy: Floats
+    prefactor: Floats
+    reverse: Integers
+    saddle_fraction: Floats
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites."""
+        return len(self.labels)
+
+    @property
+    def n_hops(self) -> int:
+        """Number of directed hops."""
+        return len(self.source)
+
+    @property
+    def displacements(self) -> Floats:
+        """Where each hop leads: (m, 3), Å."""
+        moved: Floats = self.positions[self.target] - self.positions[self.source] + self.image @ self.cell
+        return moved
+
+    def name_of(self, hop: int) -> str:
+        """A hop in words, for messages."""
+        ends = f"{self.labels[self.source[hop]]!r} -> {self.labels[self.target[hop]]!r}"
+        return f"hop {ends} (key {self.keys[hop]!r}, image {self.image[hop].tolist()})"
+
+
+def validate(graph: Graph) -> None:
+    """Check a graph against contract 2, to the letter.
+
+    Beyond what `compile_graph` needs, the positions lie inside the cell, a guest is named, and the
+    prefactors obey detailed balance: their forward/backward ratios close around every loop.
+
+    Raises
+    ------
+    GraphError
+        The first thing found wrong, naming the node or edge and saying what to do.
+    """
+    network = compile_graph(graph)
+    if not isinstance(graph.graph.get("guest"), str):
+        raise GraphError(
+            f"the graph's guest is {graph.graph.get('guest')!r}; name the species that hops, like 'Li'"
+        )
+    fractional = network.positions @ np.linalg.inv(network.cell)
+    outside = np.any((fractional < -INSIDE_TOLERANCE) | (fractional > 1 + INSIDE_TOLERANCE), axis=1)
+    if outside.any():
+        site = int(np.argmax(outside))
+        raise GraphError(
+            f"node {network.labels[site]!r} lies outside the cell, at fractional "
+            f"{np.round(fractional[site], 6).tolist()}; "
+            "wrap its position and correct the images of its hops"
+        )
+    _, gap = prefactor_weights(network)
+    if network.n_hops and gap.max() > LOOP_TOLERANCE:
+        hop = int(np.argmax(gap))
+        raise GraphError(
+            f"{network.name_of(hop)}: the prefactor ratios do not close around a loop through it (off "
+            "by a factor "
+            f"{np.exp(gap[hop]):.6g}), so no equilibrium exists; correct the prefactors of the hops in "
+            "that loop"
+        )
+
+
+def prefactor_weights(network: Network) -> tuple[Floats, Floats]:
+    """Site weights that the prefactors imply, and by how much each hop contradicts them.
+
+    Detailed balance asks ν_ij / ν_ji = g_j / g_i. The logarithm of g is carried along a spanning forest,
+    with mean zero in each connected component (nothing relates components to each other).
+
+    Returns
+    -------
+    log_weights : (n,), ln g
+    gap : (m,), |ln(ν_ij / ν_ji) − ln(g_j / g_i)|
+    """
+    step = np.log(network.prefactor) - np.log(network.prefactor[network.reverse])
+    return site_potential(network, step)
+
+
+def site_potential(network: Network, step: Floats) -> tuple[Floats, Floats]:
+    """Site function whose differences along hops are `step` (m,), and by how much each hop contradicts it.
+
+    Returns
+    -------
+    potential : (n,), mean zero in each component
+    gap : (m,), |step − (potential[target] − potential[source])|
+    """
+    if not step.any():
+        return np.zeros(network.n_sites), np.zeros(network.n_hops)
+    order = np.argsort(network.saddle_energy, kind="stable")
+    forest = spanning_forest(network.n_sites, network.source, network.target, network.image, step, order)
+    component, potential = forest[0], forest[2]
+    counts = np.bincount(component)
+    potential = potential - (np.bincount(component, potential) / counts)[component]
+    gap = np.abs(step - (potential[network.target] - potential[network.source]))
+    return potential, gap
+
+
+def compile_graph(graph: Graph) -> Network:
+    """Lay a graph out as arrays, refusing whatever would make an answer meaningless.
+
+    Prefactors need not obey detailed balance here (a driven ring is a fair question); `validate` asks for
+    that too.
+
+    Parameters
+    ----------
+    graph
+        A `networkx.MultiDiGraph` with the attributes of contract 2.
+
+    Raises
+    ------
+    GraphError
+        Names the node or edge.
+    """
+    if not isinstance(graph, nx.MultiDiGraph):
+        raise GraphError(
+            f"got {type(graph).__name__}; a hopping graph is a networkx.MultiDiGraph: nx.MultiDiGraph(graph)"
+        )
+    if graph.graph.get("schema") != SCHEMA:
+        raise GraphError(
+            f"the graph's schema is {graph.graph.get('schema')!r}; this version reads {SCHEMA!r}"
+        )
+    if graph.number_of_nodes() == 0:
+        raise GraphError("the graph has no nodes; add the sites between which the guest hops")
+    cell = _cell(graph)
+    labels = tuple(graph.nodes)
+    index = {label: i for i, label in enumerate(labels)}
+    site_data = [(f"node {label!r}", data) for label, data in graph.nodes(data=True)]
+    edges = list(graph.edges(keys=True, data=True))
+    names = _EdgeNames(edges)
+    hop_data = [edge[3] for edge in edges]
+    site_names = [name for name, _ in site_data]
+    sites = [data for _, data in site_data]
+    positions = _numbers(site_names, sites, "position", 3)
+    energies = _numbers(site_names, sites, "energy", 0)
+    image = _numbers(names, hop_data, "image", 3)
+    barrier = _numbers(names, hop_data, "barrier", 0)
+    prefactor = _numbers(names, hop_data, "prefactor", 0)
+    source = np.array([index[edge[0]] for edge in edges], dtype=np.int64)
+    target = np.array([index[edge[1]] for edge in edges], dtype=np.int64)
+    _refuse(image != np.rint(image), names, "image", image, "whole numbers of cells")
+    _refuse(
+        barrier < 0,
+        names,
+        "barrier",
+        barrier,
+        "at least 0 eV (saddle energy minus energy of the source node)",
+    )
+    _refuse(prefactor <= 0, names, "prefactor", prefactor, "a frequency above 0 Hz")
+    whole = np.rint(image).astype(np.int64)
+    _refuse(
+        (source == target) & ~whole.any(axis=1),
+        names,
+        "image",
+        whole,
+        "another cell (this hop leads nowhere)",
+    )
+    saddle = energies[source] + barrier
+    reverse = _reverse_hops(names, source, target, whole, saddle, prefactor)
+    disagreement = np.abs(saddle - saddle[reverse])
+    if edges and disagreement.max() > SADDLE_TOLERANCE_EV:
+        hop = int(np.argmax(disagreement))
+        raise GraphError(
+            f"{names[hop]}: its saddle lies at {saddle[hop]:.9g} eV, that of its reverse at "
+            f"{saddle[reverse[hop]]:.9g} eV; "
+            "make energy[source] + barrier the same in both directions"
+        )
+    displacement = positions[target] - positions[source] + whole @ cell
+    return Network(
+        labels=labels,
+        keys=tuple(edge[2] for edge in edges),
+        cell=cell,
+        positions=positions,
+        energies=energies,
+        source=source,
+        target=target,
+        image=whole,
+        barrier=barrier,
+        saddle_energy=0.5 * (saddle + saddle[reverse]),
+        prefactor=prefactor,
+        reverse=reverse,
+        saddle_fraction=_saddle_fraction(hop_data, positions[source], displacement, cell, reverse),
+    )
+
+
+class _EdgeNames:
+    """Edges in words, written only when a message needs them."""
+
+    def __init__(self, edges: list[tuple[Any, Any, Any, dict[str, Any]]]):
+        self.edges = edges
+
+    def __getitem__(self, hop: int) -> str:
+        source, target, key, data = self.edges[hop]
+        return f"edge {source!r} -> {target!r} (key {key!r}, image {data.get('image')!r})"
+
+
+def _cell(graph: Graph) -> Floats:
+    given = graph.graph.get("cell")
+    try:
+        cell = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        cell = np.zeros(0)
+    if cell.shape != (3, 3) or not np.isfinite(cell).all():
+        raise GraphError(
+            f"the graph's cell is {given!r}; wanted three lattice vectors of three finite numbers, in Å"
+        )
+    lengths = np.linalg.norm(cell, axis=1)
+    if not abs(np.linalg.det(cell)) > 1e-9 * float(np.prod(lengths)):
+        raise GraphError(
+            f"the graph's cell {cell.tolist()} has no volume; give three independent lattice vectors, in Å"
+        )
+    return cell
+
+
+def _numbers(names: Any, rows: list[dict[str, Any]], attribute: str, width: int) -> Floats:
+    """One attribute of all nodes or edges as finite float64, (rows,) or (rows, width)."""
+    shape = (len(rows), width) if width else (len(rows),)
+    try:
+        values = np.array([row[attribute] for row in rows])
+        if values.dtype.kind in "fiu" and values.shape == shape and np.isfinite(values).all():
+            return values.astype(np.float64)
+    except (KeyError, ValueError, TypeError):
+        pass  # the slow look below finds which row it was
+    if not rows:
+        return np.zeros(shape)
+    wanted = f"{width} finite numbers" if width else "a finite number"
+    for i, row in enumerate(rows):
+        if attribute not in row:
+            raise GraphError(
+                f"{names[i]} has no {attribute!r}; was it added only as the end of an edge? Give it {wanted}"
+            )
+        if not _is_numeric(row[attribute], width):
+            raise GraphError(f"{names[i]}: {attribute} is {row[attribute]!r}; wanted {wanted}, not text")
+    return np.array([row[attribute] for row in rows], dtype=np.float64)
+
+
+def _is_numeric(value: Any, width: int) -> bool:
+    try:
+        array = np.array(value)
+    except ValueError:
+        return False
+    shape = (width,) if width else ()
+    return array.dtype.kind in "fiu" and array.shape == shape and bool(np.isfinite(array).all())
+
+
+def _refuse(bad: Any, names: _EdgeNames, attribute: str, values: Any, wanted: str) -> None:
+    rows: list[list[int]] = np.argwhere(bad).tolist()
+    if rows:
+        hop = rows[0][0]
+        raise GraphError(f"{names[hop]}: {attribute} is {np.asarray(values)[hop].tolist()}; wanted {wanted}")
+
+
+def _reverse_hops(
+    names: _EdgeNames, source: Integers, target: Integers, image: Integers, saddle: Floats, prefactor: Floats
+) -> Integers:
+    """Index (m,) of each hop's reverse; parallel hops are paired by saddle energy, then prefactor."""
+    tie_break = [prefactor, np.round(saddle / (10 * SADDLE_TOLERANCE_EV))]
+    forward = np.column_stack([source, target, image])
+    backward = np.column_stack([target, source, -image])
+    by_forward = np.lexsort([*tie_break, *forward.T[::-1]])
+    by_backward = np.lexsort([*tie_break, *backward.T[::-1]])
+    if not np.array_equal(forward[by_forward], backward[by_backward]):
+        raise GraphError(_lonely(names, forward, backward))
+    reverse = np.empty(len(source), dtype=np.int64)
+    reverse[by_backward] = by_forward
+    return reverse
+
+
+def _lonely(names: _EdgeNames, forward: Integers, backward: Integers) -> str:
+    available: dict[tuple[int, ...], int] = {}
+    for row in map(tuple, forward.tolist()):
+        available[row] = available.get(row, 0) + 1
+    for hop, row in enumerate(map(tuple, backward.tolist())):
+        available[row] = available.get(row, 0) - 1
+        if available[row] < 0:
+            source, target, _, _ = names.edges[hop]
+            wanted = f"{target!r} -> {source!r} with image {list(row[2:])}"
+            return f"{names[hop]} has no reverse; add the edge {wanted}, or remove this one"
+    return "some hop has no reverse"
+
+
+def _saddle_fraction(
+    rows: Iterable[dict[str, Any]], start: Floats, displacement: Floats, cell: Floats, reverse: Integers
+) -> Floats:
+    """How far along each hop its saddle lies, (m,), from `saddle_position` where both directions give one."""
+    missing = (np.nan, np.nan, np.nan)
+    given = [row.get("saddle_position") for row in rows]
+    if all(position is None for position in given):
+        return np.full(len(start), 0.5)
+    saddles = np.array([missing if position is None else position for position in given], dtype=np.float64)
+    offset = saddles - start - 0.5 * displacement
+    known = np.isfinite(offset).all(axis=1)
+    offset[~known] = 0.0
+    # Of all copies of the saddle, the one nearest to the middle of the hop.
+    offset -= np.rint(offset @ np.linalg.inv(cell)) @ cell
+    length_squared = np.maximum(np.einsum("ij,ij->i", displacement, displacement), 1e-300)
+    fraction: Floats = np.clip(0.5 + np.einsum("ij,ij->i", offset, displacement) / length_squared, 0.0, 1.0)
+    # A hop and its reverse share one saddle: their fractions add up to one.
+    both: npt.NDArray[np.bool_] = known & known.take(reverse)
+    return np.where(both, 0.5 * (fraction + 1.0 - fraction[reverse]), 0.5)
