@@ -47,9 +47,11 @@ class Study:
     def label(self, points: np.ndarray, name: str, spring: float | None = None, workers: int | None = None) -> LabelSet:
         """Teacher labels at `points` (n, 3), Å, relaxed as the labels of the case study were."""
         settings = self.config.labels
+        (self.run / "teacher").mkdir(exist_ok=True)
         return label_points(
             self.host, self.config.guest, np.asarray(points), settings.calculator, settings.calculator_kwargs,
             checkpoint=self.run / "teacher" / f"{name}.jsonl", part=name,
+            hessian_file=self.run / "teacher" / "hessian.npy",
             spring=settings.spring if spring is None else spring, fmax=settings.fmax, workers=workers,
             progress=lambda done, total: print(f"{name}: {done} of {total}", flush=True),
         )  # fmt: skip

@@ -38,6 +38,7 @@ def label_points(
     fmax: float = 0.02,
     max_evaluations: int = 200,
     precondition: bool = True,
+    hessian_file: str | Path | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -66,6 +67,8 @@ def label_points(
         See :func:`iondiff.sampling.tethered.relax_host`.
     precondition
         Compute the host's Hessian once (6 n_atoms calculator calls) and relax with it.
+    hessian_file
+        Where the Hessian is kept, by default beside `checkpoint`; name one to share it between sets of points.
     workers
         Processes, by default one a core; 0 works in this process.
     executor
@@ -108,6 +111,7 @@ def label_points(
     if progress:
         progress(n_before, total)
     if wanted:
+        kept = hessian_path(checkpoint) if hessian_file is None else Path(hessian_file)
         nearest = nearest_distance(host, points)
         local = executor is None and workers != 0
         pool = (
@@ -115,7 +119,7 @@ def label_points(
         )
         try:
             with pool as door, checkpoint.open("a", encoding="utf-8") as stream:
-                hessian = _cached_hessian(checkpoint, host, maker, door) if precondition else None
+                hessian = _cached_hessian(kept, host, maker, door) if precondition else None
                 common = (host, maker, guest, spring, fmax, max_evaluations, hessian)
                 for index, result in _run(door, common, points, wanted):
                     if isinstance(result, Failure):
@@ -186,9 +190,8 @@ def _as_label(
     )  # fmt: skip
 
 
-def _cached_hessian(checkpoint: Path, host: Atoms, maker: Maker, executor: Executor | None) -> np.ndarray:
-    """The host's Hessian, kept beside the checkpoint: resumed labels must see the same preconditioner."""
-    path = hessian_path(checkpoint)
+def _cached_hessian(path: Path, host: Atoms, maker: Maker, executor: Executor | None) -> np.ndarray:
+    """The host's Hessian, kept in a file: resumed labels must see the same preconditioner."""
     if not path.exists():
         hessian = (
             hessian_of(host, maker) if executor is None else executor.submit(hessian_of, host, maker).result()
