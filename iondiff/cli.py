@@ -13,6 +13,7 @@ import typer
 
 import kmc
 import search
+from iondiff.cli_kmc import check_command, kmc_command
 from iondiff.console import StageBars, console, print_summary
 from iondiff.errors import IondiffError
 
@@ -104,6 +105,10 @@ def report_command(folder: Annotated[Path, typer.Argument(help="Run folder.", sh
     from iondiff.report import write_report
 
     console.print(f"report: {write_report(folder)}")
+
+
+app.command("kmc")(kmc_command)
+app.command("check")(check_command)
 
 
 def main() -> None:

@@ -101,8 +101,9 @@ class TransportSection(_Section):
     temperatures: tuple[PositiveFloat, ...] = Field((500.0, 600.0, 700.0, 800.0), min_length=2)
     """K."""
     walkers: PositiveInt = 1000
+    """Independent carriers."""
     hops: PositiveInt = 100_000
-    """Per walker."""
+    """Hops of each walker."""
 
 
 class EvidenceSection(_Section):

@@ -95,7 +95,7 @@ def print_summary(folder: Path, summary: dict[str, Any]) -> None:
         "activation energy",
         f"{summary['activation_energy_eV']:.3f} ± {summary['activation_energy_error_eV']:.3f} eV",
     )
-    complete = {True: "complete", False: "not complete", None: "not asked for"}[summary["certificate_complete"]]
+    complete = "complete" if summary["certificate_complete"] else "not shown to be complete"
     table.add_row("certificate", complete)
     teacher = summary["teacher_max_path_error_eV"]
     table.add_row("largest difference from the teacher", "not run" if teacher is None else f"{teacher:.3f} eV")

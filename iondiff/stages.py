@@ -227,7 +227,7 @@ def search_network(context: Context) -> None:
         landscape, grid=settings.grid, energy_cap=settings.energy_cap, guest=context.config.guest,
         prefactors=settings.prefactors, seed=context.config.seed, progress=context.progress,
     )  # fmt: skip
-    certificate: dict[str, Any] = {"complete": None, "text": "not asked for (search.certify = false)"}
+    certificate: dict[str, Any] = {"complete": False, "text": "not asked for (search.certify = false)"}
     if settings.certify:
         certificate = certificate_record(search.certify(landscape, network))
     # How long it took is no property of the network; the same run must give the same file.

@@ -148,6 +148,8 @@ def walk(
     keys: Any,
     states: Any,
     boundaries: Any,
+    from_block: int,
+    to_block: int,
     stride: int,
     exact_clock: bool,
     windings: Any,
@@ -164,6 +166,8 @@ def walk(
         (w,), uint64 each: where the walkers are, and their random streams; words and states are updated.
     boundaries
         (blocks + 1,), hops at which blocks begin and end.
+    from_block, to_block
+        Which blocks to walk now.
     stride
         Hops after which the packed counters must be emptied.
     exact_clock
@@ -182,7 +186,7 @@ def walk(
             word[lane] = words[first + lane]
             state[lane] = states[first + lane]
             key[lane] = keys[first + lane]
-        for block in range(len(boundaries) - 1):
+        for block in range(from_block, to_block):
             clock[:] = 0.0
             left = boundaries[block + 1] - boundaries[block]
             while left > 0:

@@ -316,9 +316,9 @@ def _is_numeric(value: Any, width: int) -> bool:
 
 
 def _refuse(bad: Any, names: _EdgeNames, attribute: str, values: Any, wanted: str) -> None:
-    rows = np.argwhere(bad)
-    if len(rows):
-        hop = int(rows[0, 0])
+    rows: list[list[int]] = np.argwhere(bad).tolist()
+    if rows:
+        hop = rows[0][0]
         raise GraphError(f"{names[hop]}: {attribute} is {np.asarray(values)[hop].tolist()}; wanted {wanted}")
 
 
@@ -368,4 +368,5 @@ def _saddle_fraction(
     length_squared = np.maximum(np.einsum("ij,ij->i", displacement, displacement), 1e-300)
     fraction: Floats = np.clip(0.5 + np.einsum("ij,ij->i", offset, displacement) / length_squared, 0.0, 1.0)
     # A hop and its reverse share one saddle: their fractions add up to one.
-    return np.where(known & known[reverse], 0.5 * (fraction + 1.0 - fraction[reverse]), 0.5)
+    both: npt.NDArray[np.bool_] = known & known.take(reverse)
+    return np.where(both, 0.5 * (fraction + 1.0 - fraction[reverse]), 0.5)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from kmc.exact import CM2_PER_A2, Component, solve_rates
 from kmc.network import Floats, GraphError
-from kmc.walkers import Walk, hop_flow
+from kmc.walkers import Walk
 
 Value: TypeAlias = float | Floats
 
@@ -241,10 +241,10 @@ def _effective_number(values: Floats) -> float:
 
 
 def _corrector_spread(run: Walk, part: Component, chi: Floats) -> Floats:
-    """⟨χχᵀ⟩ − ⟨χ⟩⟨χ⟩ᵀ (3, 3) over the hops of a component; a driven one may stray twice as far."""
-    at = chi[run.rates.network.source[part.hops]]
-    flow = hop_flow(run.rates, part)
-    flow = flow / flow.sum()
-    centred = at - flow @ at
-    spread: Floats = np.einsum("e,ea,eb->ab", flow, centred, centred)
-    return spread * (2.0 if run.rates.driven[part.index] else 1.0)
+    """⟨χχᵀ⟩ − ⟨χ⟩⟨χ⟩ᵀ (3, 3) over the sites entered; without reversibility of the hops it may count twice."""
+    weights = run.hops.entry_weights(part.sites)
+    weights = weights / weights.sum()
+    centred = chi[part.sites] - weights @ chi[part.sites]
+    spread: Floats = np.einsum("i,ia,ib->ab", weights, centred, centred)
+    one_way = run.rates.driven[part.index] or bool((run.hops.group[part.sites] >= 0).any())
+    return spread * (2.0 if one_way else 1.0)

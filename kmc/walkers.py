@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
 from kmc import _kernels
+from kmc.checkpoints import WalkState, fingerprint, run_with_checkpoints
 from kmc.exact import Component, percolating_components
 from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
 from kmc.rates import BarrierModel, Rates, component_log_sum, hop_rates
+from kmc.superbasin import WalkedHops, walked_hops
 
 #: Blocks each walker is divided into, and the most numbers a run may remember.
 BLOCKS = 64
@@ -34,6 +37,8 @@ class Walk:
     ----------
     rates
         The rates they walked by.
+    hops
+        The hops they walked: superbasins are left in one.
     components
         The percolating components; each walker lives in one.
     home
@@ -58,6 +63,7 @@ class Walk:
     """
 
     rates: Rates
+    hops: WalkedHops
     components: tuple[Component, ...]
     home: Integers
     component_weights: Floats
@@ -98,6 +104,8 @@ def simulate(
     *,
     seed: int = 0,
     clock: str = "mean",
+    superbasins: bool = True,
+    checkpoint: str | Path | None = None,
     field: Sequence[float] | Floats | None = None,
     charge: float = 1.0,
     prefactor: str = "graph",
@@ -119,6 +127,12 @@ def simulate(
     clock
         "mean" (less noise, the same diffusivity) or "exponential" (true waiting times). Driven walks need
         the latter and get it.
+    superbasins
+        Leave groups of sites that fast hops join, chosen by themselves, in one hop (see `kmc.superbasin`).
+        Only with the mean clock; D is the same in law, and a hop may then be a long one.
+    checkpoint
+        A file to write the state to every few seconds. Where it exists and belongs to this very walk, the
+        walk goes on from there, to the same bits.
     field, charge, prefactor, barriers
         As in `kmc.rates.hop_rates`.
     threads
@@ -129,7 +143,7 @@ def simulate(
     GraphError
         The graph is not sound, or an argument does not fit.
     """
-    n_walkers, n_hops = _count("n_walkers", n_walkers), _count("n_hops", n_hops)
+    n_walkers, n_hops = count_of("n_walkers", n_walkers), count_of("n_hops", n_hops)
     if clock not in CLOCKS:
         raise GraphError(f"clock is {clock!r}; choose 'mean' or 'exponential'")
     network = graph if isinstance(graph, Network) else compile_graph(graph)
@@ -146,32 +160,46 @@ def simulate(
             f"n_walkers is {n_walkers}, but {len(components)} disconnected parts of the graph percolate; "
             f"take at least {2 * len(components)}"
         )
-    home = np.arange(n_walkers) * len(components) // n_walkers
-    table, start, row, stride = _compile(rates, components)
+    hops = walked_hops(rates, components, superbasins=superbasins and clock == "mean")
+    table, start, row, stride = tables(rates, hops)
     keys, states, uniform = streams(seed, n_walkers)
-    begins = _starting_sites(rates, components, home, uniform)
-    words = start[begins]
+    home = np.arange(n_walkers) * len(components) // n_walkers
+    begins = _starting_sites(hops, components, home, uniform)
     blocks = max(1, min(BLOCKS, n_hops, REMEMBER // n_walkers))
+    state = WalkState(
+        done=0,
+        words=start[begins],
+        states=states,
+        windings=np.zeros((n_walkers, blocks, 3), dtype=np.int64),
+        durations=np.zeros((n_walkers, blocks)),
+        ends=np.zeros((n_walkers, blocks), dtype=np.int64),
+    )
     boundaries = np.arange(blocks + 1) * n_hops // blocks
-    windings = np.zeros((n_walkers, blocks, 3), dtype=np.int64)
-    durations = np.zeros((n_walkers, blocks))
-    ends = np.zeros((n_walkers, blocks), dtype=np.int64)
     exact = clock == "exponential"
 
-    def advance(part: slice) -> None:
-        arrays = (windings[part], durations[part], ends[part])
-        _kernels.walk(table, words[part], keys[part], states[part], boundaries, stride, exact, *arrays)
+    def advance(state: WalkState, first: int, last: int) -> None:
+        def part(mine: slice) -> None:
+            streams_and_results = (state.words[mine], keys[mine], state.states[mine])
+            results = (state.windings[mine], state.durations[mine], state.ends[mine])
+            _kernels.walk(table, *streams_and_results, boundaries, first, last, stride, exact, *results)
 
-    run_parts(advance, n_walkers, threads)
+        run_parts(part, n_walkers, threads)
+
+    if checkpoint is None:
+        advance(state, 0, blocks)
+    else:
+        identity = fingerprint(table, state.words, keys, boundaries, exact)
+        state = run_with_checkpoints(Path(checkpoint), identity, state, blocks, advance)
     return Walk(
         rates=rates,
+        hops=hops,
         components=components,
         home=home,
         component_weights=_weights(rates, components),
         begins=begins,
-        ends=np.searchsorted(row, ends, side="right") - 1,
-        windings=windings,
-        durations=durations,
+        ends=np.searchsorted(row, state.ends, side="right") - 1,
+        windings=state.windings,
+        durations=state.durations,
         n_hops=n_hops,
         clock=clock,
         seed=seed,
@@ -215,70 +243,43 @@ def run_parts(advance: Any, count: int, threads: int | None) -> None:
             pass
 
 
-def _compile(rates: Rates, components: Sequence[Component]) -> tuple[Any, Any, Any, int]:
+def tables(rates: Rates, hops: WalkedHops) -> tuple[Any, Any, Any, int]:
     """Alias tables, packed word and first slot of every site, and how often to empty the counters."""
-    network = rates.network
-    windings = np.zeros((network.n_hops, 3), dtype=np.int64)
-    for part in components:
-        windings[part.hops] = part.windings
-    largest = int(np.abs(windings).max(initial=1))
+    largest = max(1, int(np.abs(hops.windings).max(initial=1)))
     if largest > _kernels.LARGEST_FIELD:
         raise GraphError(
             f"a hop winds {largest} cells; the walk goes to {_kernels.LARGEST_FIELD}, are the images right?"
         )
-    order = np.argsort(network.source, kind="stable")
-    first_hop = np.zeros(network.n_sites + 1, dtype=np.int64)
-    np.cumsum(np.bincount(network.source, minlength=network.n_sites), out=first_hop[1:])
-    top = np.full(network.n_sites, -np.inf)
-    np.maximum.at(top, network.source, rates.log_rates)
-    relative = np.exp(rates.log_rates - top[network.source])
-    total = np.bincount(network.source, relative, minlength=network.n_sites)
-    probability = relative / total[network.source]
-    with np.errstate(divide="ignore"):
-        log_total = top + np.log(total)  # −inf for sites without hops, which nobody visits
-    residence = np.exp(-log_total, where=total > 0, out=np.zeros(network.n_sites))
-    if not np.isfinite(residence).all():
+    if not np.isfinite(hops.residence).all():
         raise GraphError(
             f"a residence time at {rates.temperature} K is beyond what a float holds; raise the temperature"
         )
-    slots = np.bincount(network.source, minlength=network.n_sites).max(initial=1) * 2 * network.n_sites
-    if slots > _kernels.LARGEST_ROW and 4 * network.n_hops + 2 * network.n_sites > _kernels.LARGEST_ROW:
-        raise GraphError(f"{network.n_hops} hops are more than one walk's table holds")
+    n_sites = len(hops.residence)
+    degree = np.bincount(hops.source, minlength=n_sites)
+    slots = int((2 ** np.ceil(np.log2(np.maximum(degree, 2)))).sum())
+    if slots > _kernels.LARGEST_ROW:
+        raise GraphError(
+            f"{len(hops.source)} hops need {slots} slots; a walk's table holds {_kernels.LARGEST_ROW}"
+        )
+    order = np.argsort(hops.source, kind="stable")
+    first_hop = np.zeros(n_sites + 1, dtype=np.int64)
+    np.cumsum(degree, out=first_hop[1:])
     table, start, row = _kernels.build_table(
-        first_hop, order, probability, network.target, windings, residence
+        first_hop, order, hops.probability, hops.target, hops.windings, hops.residence
     )
-    return table, start, row, _kernels.LARGEST_FIELD // max(largest, 1)
+    return table, start, row, _kernels.LARGEST_FIELD // largest
 
 
 def _starting_sites(
-    rates: Rates, components: Sequence[Component], home: Integers, uniform: Floats
+    hops: WalkedHops, components: Sequence[Component], home: Integers, uniform: Floats
 ) -> Integers:
-    """Sites (walkers,) drawn from the occupation seen at each hop: π_i Σ_j w_ij."""
-    network = rates.network
+    """Sites (walkers,) drawn as they are entered: the steady state as seen hop by hop."""
     begins = np.empty(len(home), dtype=np.int64)
     for index, part in enumerate(components):
-        flow = hop_flow(rates, part)
-        per_site = np.bincount(network.source[part.hops], flow, minlength=network.n_sites)[part.sites]
-        ladder = np.cumsum(per_site)
+        ladder = np.cumsum(hops.entry_weights(part.sites))
         mine = home == index
         begins[mine] = part.sites[np.searchsorted(ladder / ladder[-1], uniform[mine], side="right")]
     return begins
-
-
-def hop_flow(rates: Rates, part: Component) -> Floats:
-    """Stationary flow through each hop of a component, up to a constant."""
-    if not rates.driven[part.index]:
-        exponent = rates.log_conductances[part.hops]
-        flow: Floats = np.exp(exponent - exponent.max())
-        return flow
-    from kmc._driven import solve_driven
-
-    network = rates.network
-    occupied = np.zeros(network.n_sites)
-    occupied[part.sites] = solve_driven(rates, part).occupation
-    exponent = rates.log_rates[part.hops]
-    driven_flow: Floats = occupied[network.source[part.hops]] * np.exp(exponent - exponent.max())
-    return driven_flow
 
 
 def _weights(rates: Rates, components: Sequence[Component]) -> Floats:
@@ -293,10 +294,14 @@ def _nobody(rates: Rates, clock: str, n_hops: int, seed: int) -> Walk:
     none = np.zeros(0, dtype=np.int64)
     empty = np.zeros((0, 1), dtype=np.int64)
     windings = np.zeros((0, 1, 3), dtype=np.int64)
-    return Walk(rates, (), none, np.zeros(0), none, empty, windings, np.zeros((0, 1)), n_hops, clock, seed)
+    hops = walked_hops(rates, (), superbasins=False)
+    return Walk(
+        rates, hops, (), none, np.zeros(0), none, empty, windings, np.zeros((0, 1)), n_hops, clock, seed
+    )
 
 
-def _count(name: str, value: int) -> int:
+def count_of(name: str, value: int) -> int:
+    """A whole number of at least one, or a sentence that says so."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise GraphError(f"{name} is {value!r}; wanted a whole number of at least 1")
     return int(value)

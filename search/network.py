@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-import networkx as nx
 import numpy as np
 
 from search import descent
 from search.critical import Polished, Sweep, joined, near_folds, polish, sweep_surface
 from search.errors import SearchError
+from search.graph import Graph
 from search.landscape import Evaluator, Landscape, Progress
 from search.lattice import Floats, Ints, merge_labels, nearest, wrap
 from search.sampling import Fit, fit_landscape, grid_shape
@@ -20,7 +20,7 @@ SCHEMA = "hopping-graph/1"
 SAME = 1e-3
 _MOST_DOUBTFUL = 60
 
-_fits: "WeakKeyDictionary[nx.MultiDiGraph, Fit]" = WeakKeyDictionary()
+_fits: "WeakKeyDictionary[Graph, Fit]" = WeakKeyDictionary()
 
 
 @dataclass
@@ -53,7 +53,7 @@ def build_network(
     *,
     surface_tolerance: float = 1e-3,
     progress: Progress | None = None,
-) -> nx.MultiDiGraph:
+) -> Graph:
     """Every minimum, every first-order saddle and every elementary hop of a landscape up to `energy_cap`.
 
     Parameters
@@ -124,6 +124,11 @@ def build_network(
     }
     _fits[network] = fit
     return network
+
+
+def fit_of(network: Graph) -> Fit | None:
+    """The surface that `network` was found on, as long as the object lives in the process that built it."""
+    return _fits.get(network)
 
 
 def _checked_prefactors(prefactors: float | str, guest: str) -> float | str:
@@ -256,7 +261,7 @@ def _descend_lost(
     evaluate: Evaluator, sites: Passes, passes: Passes, lost: Ints, ends: Floats, named: Ints
 ) -> tuple[Passes, Ints]:
     """Saddles whose descent on the surface ended nowhere known descend on the landscape; new minima become sites."""
-    arrivals, arrived = descent.on_landscape(evaluate, passes.positions[lost], passes.hessians[lost])
+    arrivals, arrived, _ = descent.on_landscape(evaluate, passes.positions[lost], passes.hessians[lost])
     flat = arrivals.reshape(-1, 3)
     found = nearest(flat, sites.positions, evaluate.cell, SAME)
     new = np.flatnonzero((found < 0) & arrived.ravel())
@@ -293,9 +298,9 @@ def _below_cap(sites: Passes, passes: Passes, ceiling: float) -> tuple[Sites, Pa
     return Sites(sites.positions[order], sites.energies[order], sites.hessians[order]), passes
 
 
-def _write(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt: float | str) -> nx.MultiDiGraph:
+def _write(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt: float | str) -> Graph:
     """The graph by contract 2; both directions of every hop with the same saddle energy."""
-    network = nx.MultiDiGraph(
+    network: Graph = Graph(
         schema=SCHEMA, cell=[[float(x) for x in row] for row in cell], guest=guest, energy_unit="eV"
     )
     for site, (position, energy) in enumerate(zip(sites.positions, sites.energies, strict=True)):

@@ -8,12 +8,14 @@ first surface puts below the cap, with a margin; inside the cores the prediction
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from search.errors import SearchError
 from search.landscape import Evaluator
 from search.lattice import Floats, Ints
 from search.surface import Surface, Transform, fit_spline, hermite_refine
+from search.walls import continued
 
 SAMPLE = 2000
 # What level 1 evaluates, in the order tried: energy margin in caps, and width of the halo in points.
@@ -95,10 +97,22 @@ def fit_landscape(
     lowest = float(energies[finite].min())
     transform = Transform(origin=lowest - 0.5 * width, width=width, wall=20.0)
     v, slope = transform.forward(energies, gradients)
-    refined = hermite_refine(v.reshape(coarse), slope.reshape(*coarse, 3), cell)
+    v, slope = continued(
+        v.reshape(coarse), slope.reshape(*coarse, 3), finite.reshape(coarse), cell, np.log(transform.wall)
+    )
+    refined = hermite_refine(v, slope, cell)
     surface = fit_spline(refined, cell, transform)
+    v, slope = v.ravel(), slope.reshape(-1, 3)
     return _refine(
-        evaluate, surface, refined, (v, slope), lowest, energy_cap, tolerance, np.random.default_rng(seed)
+        evaluate,
+        surface,
+        refined,
+        (v, slope),
+        finite,
+        lowest,
+        energy_cap,
+        tolerance,
+        np.random.default_rng(seed),
     )
 
 
@@ -107,6 +121,7 @@ def _refine(
     surface: Surface,
     refined: Floats,
     known: tuple[Floats, Floats],
+    finite: NDArray[np.bool_],
     lowest: float,
     energy_cap: float,
     tolerance: float,
@@ -120,6 +135,9 @@ def _refine(
     done[::2, ::2, ::2] = True
     done = done.ravel()
     error = None
+    wall = np.zeros(fine, dtype=bool)
+    wall[::2, ::2, ::2] = ~finite.reshape(half)
+    wall = wall.ravel()
     spent = len(known[0])
     for margin, reach in _STAGES:
         inside = refined <= transform.value(lowest + margin * energy_cap)
@@ -130,6 +148,7 @@ def _refine(
             tested = wanted[:SAMPLE]
             energies, gradients = _add(evaluate, tested, fine, transform, v, slope, "surface error")
             done[tested] = True
+            wall[tested] = ~np.isfinite(energies)
             spent += len(tested)
             lowest = min(lowest, float(energies.min(initial=np.inf)))
             below = energies <= lowest + energy_cap
@@ -146,15 +165,30 @@ def _refine(
             break
         energies, _ = _add(evaluate, wanted, fine, transform, v, slope, "refine")
         done[wanted] = True
+        wall[wanted] = ~np.isfinite(energies)
         spent += len(wanted)
         lowest = min(lowest, float(energies.min(initial=np.inf)))
-        finer = hermite_refine(v.reshape(fine), slope.reshape(*fine, 3), cell)
-        surface = fit_spline(finer, cell, transform)
+        surface = fit_spline(
+            hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform
+        )
         error = sample_error(evaluate, surface, lowest + energy_cap, random)
         if error.largest <= tolerance:
             break
     assert error is not None  # noqa: S101  # the first stage always measures it
     return Fit(surface, (fine[0], fine[1], fine[2]), lowest, error)
+
+
+def _behind_walls(
+    v: Floats, slope: Floats, wall: NDArray[np.bool_], done: NDArray[np.bool_], surface: Surface
+) -> tuple[Floats, Floats]:
+    """The fine grid, shaped, with walls and the unasked points around them continued from what was evaluated."""
+    fine = surface.shape if np.prod(surface.shape) == v.size else tuple(n // 2 for n in surface.shape)
+    values, gradients = v.reshape(fine), slope.reshape(*fine, 3)
+    if not wall.any():
+        return values, gradients
+    near = ndimage.maximum_filter(wall.reshape(fine), size=5, mode="wrap")
+    unknown = near & (wall | ~done).reshape(fine)
+    return continued(values, gradients, ~unknown, surface.cell, float(np.log(surface.transform.wall)))
 
 
 def _predicted(surface: Surface, refined: Floats, known: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -207,9 +241,13 @@ def compare(surface: Surface, positions: Floats, energies: Floats, gradients: Fl
     if len(positions) == 0:
         return SurfaceError(0, np.inf, np.inf, np.inf)
     fitted, slopes, _ = surface.energies(positions)
+    finite = np.isfinite(energies)
+    if not finite.any():
+        return SurfaceError(0, np.inf, np.inf, np.inf)
+    fitted, energies, slopes, gradients = fitted[finite], energies[finite], slopes[finite], gradients[finite]
     difference = fitted - energies
     return SurfaceError(
-        points=len(positions),
+        points=len(energies),
         largest=float(np.abs(difference).max()),
         rms=float(np.sqrt(np.mean(difference**2))),
         gradient_rms=float(np.sqrt(np.mean(np.sum((slopes - gradients) ** 2, axis=1)))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms
 
@@ -44,7 +46,7 @@ class HostNeighbours:
         numbers = np.array([elements.index(symbol) for symbol in host.get_chemical_symbols()], dtype=np.int64)
         self.species = numbers[self.bins.order]
 
-    def kernel_arguments(self) -> tuple:
+    def kernel_arguments(self) -> tuple[Any, ...]:
         """The host's part of a kernel call."""
         bins = self.bins
         return (

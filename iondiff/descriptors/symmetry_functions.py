@@ -142,11 +142,12 @@ def default_guest_set(
     (2017)):
     radial shells evenly spaced from a short bond to the cutoff, angular shells at bond length, narrow and
     wide.
+    A host of one element is given as that element twice, and has fewer functions.
     """
-    if len(elements) != 2 or elements[0] == elements[1]:
+    if len(elements) != 2:
         raise PotentialError(
-            f"elements are {elements}; the default functions want two different ones, cation first: "
-            "for another host list the functions yourself (DescriptorSet)"
+            f"elements are {elements}; the default functions want two, cation first: list the functions of "
+            "another host yourself (DescriptorSet)"
         )
     cation, anion = elements
     spacing = (cutoff - 1.7) / 7
@@ -163,4 +164,4 @@ def default_guest_set(
         for zeta in zetas
         for shift, lam in shells
     )
-    return DescriptorSet(radial, angular)
+    return DescriptorSet(tuple(dict.fromkeys(radial)), tuple(dict.fromkeys(angular)))

@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def save(potential: GuestNNP, path: str | Path) -> None:
         "wall_A": potential.wall_A,
         "summary": potential.summary,
     }
-    arrays = {"centre": potential.centre, "width": potential.width, "weights": potential.weights}
+    arrays: dict[str, Any] = {name: getattr(potential, name) for name in ("centre", "width", "weights")}
     if potential.correction is not None:
         header["correction"] = {"support": potential.correction.support, "host": potential.correction.host}
         arrays["correction_centres"] = potential.correction.centres

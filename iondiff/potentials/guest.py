@@ -173,7 +173,7 @@ class GuestLandscape:
         self._functions = functions.arrays()
         self._corrector = self._correction_arguments(host)
 
-    def _correction_arguments(self, host: Atoms) -> tuple:
+    def _correction_arguments(self, host: Atoms) -> tuple[Any, ...]:
         correction = self.potential.correction
         if correction is None:
             # No centres: the kernel skips the correction; the arrays only fix the types.

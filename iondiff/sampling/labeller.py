@@ -163,7 +163,7 @@ def _check(host: Atoms, guest: str, points: np.ndarray) -> None:
 
 
 def _run(
-    executor: Executor | None, common: tuple, points: np.ndarray, wanted: Sequence[int]
+    executor: Executor | None, common: tuple[Any, ...], points: np.ndarray, wanted: Sequence[int]
 ) -> Iterator[tuple[int, RelaxedLabel | Failure]]:
     if executor is None:
         for index in wanted:

@@ -66,7 +66,7 @@ def draw_points(
     n_chosen = 0
     for block in np.array_split(order, max(1, total // 2000)):
         indices = np.stack(np.unravel_index(block, grid), axis=1)
-        points = (indices / np.asarray(grid)) @ host.cell.array
+        points = _places(indices, grid, host)
         nearest = nearest_distance(host, points)
         shell = np.searchsorted(distances_from, nearest, side="right") - 1
         kept = indices[(shell >= 0) & (lottery[block] < fractions[np.maximum(shell, 0)])]
@@ -83,7 +83,12 @@ def draw_points(
             "grid or fewer points"
         )
     indices = np.concatenate(chosen)[:count]
-    return (indices / np.asarray(grid)) @ host.cell.array, indices
+    return _places(indices, grid, host), indices
+
+
+def _places(indices: np.ndarray, grid: tuple[int, int, int], host: Atoms) -> np.ndarray:
+    """Cartesian points, each the same to the last digit however many are asked for: a BLAS product is not."""
+    return np.einsum("ij,jk->ik", indices / np.asarray(grid), host.cell.array)
 
 
 def nearest_distance(host: Atoms, points: np.ndarray) -> np.ndarray:

@@ -8,10 +8,9 @@ determine it (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import torch
+from numba import njit
 
 from iondiff.errors import TrainingError
 from iondiff.potentials import KernelCorrection
@@ -79,35 +78,39 @@ def fit_correction(
 def covariance_matrix(a: np.ndarray, b: np.ndarray, cell: np.ndarray, support: float) -> np.ndarray:
     """Covariance (4 n_a, 4 n_b) of (value, gradient) at `a` with that at `b`, summed over images."""
     inverse = np.linalg.inv(cell)
-    out = np.zeros((len(a), 4, len(b), 4))
     fractional = (a[:, None] - b[None]) @ inverse
     fractional -= np.round(fractional)
-    # Differences lie within half a cell; images farther than the support plus that never touch.
-    half = (
-        0.5 * np.linalg.norm(np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) @ cell, axis=1).max()
-    )
-    reach = np.ceil((support + half) * np.linalg.norm(inverse, axis=0)).astype(int)
-    for image in itertools.product(*(range(-n, n + 1) for n in reach)):
-        shift = np.asarray(image) @ cell
-        # Rows one at a time: memory stays linear in the number of labels.
-        for i in range(len(a)):
-            d = fractional[i] @ cell + shift
-            r = np.sqrt((d**2).sum(axis=1)) / support
-            near = np.flatnonzero(r < 1.0)
-            if len(near):
-                out[i][:, near] += _block(d[near], r[near], support)
+    # A difference lies within half a cell; along a lattice vector it reaches the support only within this many.
+    reach = np.ceil(support * np.linalg.norm(inverse, axis=0) + 0.5).astype(np.int64)
+    out = np.zeros((len(a), 4, len(b), 4))
+    _add_covariances(fractional, np.ascontiguousarray(cell, dtype=float), reach, float(support), out)
     return out.reshape(4 * len(a), 4 * len(b))
 
 
-def _block(d: np.ndarray, r: np.ndarray, support: float) -> np.ndarray:
-    """Covariances (4, n, 4) of one place with n others at differences `d` = place − other."""
-    value, first, second = wendland(r)
-    first = first / support**2
-    second = second / support**4
-    block = np.empty((4, len(d), 4))
-    block[0, :, 0] = value
-    block[0, :, 1:] = -first[:, None] * d
-    block[1:, :, 0] = (first[:, None] * d).T
-    outer = second[:, None, None] * d[:, :, None] * d[:, None, :] + first[:, None, None] * np.eye(3)
-    block[1:, :, 1:] = -outer.transpose(1, 0, 2)
-    return block
+@njit(cache=True, error_model="numpy")
+def _add_covariances(fractional, cell, reach, support, out):
+    """Add the covariance of every pair and image; `fractional` (n_a, n_b, 3) are differences a − b."""
+    d = np.empty(3)
+    for i in range(fractional.shape[0]):
+        for j in range(fractional.shape[1]):
+            for n0 in range(-reach[0], reach[0] + 1):
+                for n1 in range(-reach[1], reach[1] + 1):
+                    for n2 in range(-reach[2], reach[2] + 1):
+                        f0 = fractional[i, j, 0] + n0
+                        f1 = fractional[i, j, 1] + n1
+                        f2 = fractional[i, j, 2] + n2
+                        for k in range(3):
+                            d[k] = f0 * cell[0, k] + f1 * cell[1, k] + f2 * cell[2, k]
+                        r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+                        if r2 >= support * support:
+                            continue
+                        value, first, second = wendland(np.sqrt(r2) / support)
+                        first /= support**2
+                        second /= support**4
+                        out[i, 0, j, 0] += value
+                        for k in range(3):
+                            out[i, 0, j, 1 + k] -= first * d[k]
+                            out[i, 1 + k, j, 0] += first * d[k]
+                            out[i, 1 + k, j, 1 + k] -= first
+                            for m in range(3):
+                                out[i, 1 + k, j, 1 + m] -= second * d[k] * d[m]

@@ -90,11 +90,9 @@ def sigmas_or_zero(estimate, expected):
 
 
 def test_too_short_blocks_are_refused_with_what_there_is(graphs):
-    # Two plateaus of fast hops along x, joined by rare ones along y: 200 hops see the plateaus only.
-    n = 12
-    barriers = [0.1] * (n - 1) + [0.75]
-    graph = graphs.chain(barriers)
-    run = kmc.simulate(graph, 400.0, n_walkers=100, n_hops=200, seed=1)
+    # Forty equal hops, then a high one: 200 hops do not even cross the plateau between two high ones.
+    graph = graphs.chain([0.1] * 40 + [0.25])
+    run = kmc.simulate(graph, 400.0, n_walkers=400, n_hops=200, seed=1, superbasins=False)
     with pytest.raises(kmc.NotConvergedError, match="so far") as refusal:
         kmc.tracer_diffusivity(run)
     assert np.isfinite(refusal.value.estimate.value)

@@ -1,0 +1,191 @@
+"""Walkers watched in time: mean square displacement, occupation, trajectories, van Hove, first passages."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kmc import _clocked
+from kmc.exact import percolating_components, solve_rates
+from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
+from kmc.passage import mean_first_passage, site_indices
+from kmc.rates import Rates, hop_rates
+from kmc.superbasin import walked_hops
+from kmc.transport import Estimate
+from kmc.walkers import count_of, run_parts, streams, tables
+
+#: Walkers times instants that are remembered at most, and hops that one walker may need.
+REMEMBER = 20_000_000
+MOST_HOPS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Where walkers were at given times.
+
+    Attributes
+    ----------
+    rates
+        The rates they walked by.
+    times
+        (t,), s.
+    start
+        (walkers,), site indices at time zero.
+    sites
+        (walkers, t), site indices.
+    displacements
+        (walkers, t, 3), Å, unwrapped, since time zero.
+    """
+
+    rates: Rates
+    times: Floats
+    start: Integers
+    sites: Integers
+    displacements: Floats
+
+    @property
+    def positions(self) -> Floats:
+        """Unwrapped trajectories: (walkers, t, 3), Å."""
+        begin: Floats = self.rates.network.positions[self.start][:, None]
+        return begin + self.displacements
+
+    def msd(self) -> Estimate:
+        """Mean square displacement tensor ⟨Δx_a Δx_b⟩ and its standard error: (t, 3, 3), Å²."""
+        squares = np.einsum("wta,wtb->wtab", self.displacements, self.displacements)
+        n = len(squares)
+        return Estimate(squares.mean(axis=0), squares.std(axis=0, ddof=1) / np.sqrt(n), float(n - 1))
+
+    def occupation(self) -> Estimate:
+        """Fraction of the walkers on each site and its standard error: (t, sites)."""
+        n, n_sites = len(self.sites), self.rates.network.n_sites
+        share = np.array([np.bincount(now, minlength=n_sites) for now in self.sites.T]) / n
+        return Estimate(share, np.sqrt(share * (1.0 - share) / max(n - 1, 1)), float(n - 1))
+
+    def van_hove(self, edges: Sequence[float] | Floats) -> Floats:
+        """Self part of the van Hove function, (t, bins), 1/Å: density of the distance moved (edges: Å)."""
+        bins = np.asarray(edges, dtype=np.float64)
+        if bins.ndim != 1 or len(bins) < 2 or not (np.diff(bins) > 0).all():
+            raise GraphError(f"edges are {edges!r}; wanted at least two increasing distances in Å")
+        distance = np.linalg.norm(self.displacements, axis=2)
+        counts = np.array([np.histogram(now, bins)[0] for now in distance.T])
+        density: Floats = counts / (len(distance) * np.diff(bins))
+        return density
+
+
+def observe(
+    graph: Graph | Network,
+    temperature: float,
+    times: Iterable[float],
+    n_walkers: int = 1000,
+    *,
+    seed: int = 0,
+    start: Hashable | None = None,
+    threads: int | None = None,
+    **options: Any,
+) -> Observation:
+    """Watch independent walkers at given times, with true (exponential) waiting times.
+
+    Parameters
+    ----------
+    graph, temperature, options
+        As in `kmc.simulate` (field, charge, prefactor, barriers).
+    times
+        Increasing, s, from 0 on.
+    start
+        A node on which all begin; None: the steady state.
+
+    Raises
+    ------
+    GraphError
+        Times not increasing, more numbers asked for than memory should hold, or a walker that would need
+        more than a billion hops.
+    """
+    n_walkers = count_of("n_walkers", n_walkers)
+    instants = np.array(list(times), dtype=np.float64)
+    if (
+        len(instants) == 0
+        or not np.isfinite(instants).all()
+        or instants[0] < 0
+        or (np.diff(instants) <= 0).any()
+    ):
+        raise GraphError(f"times are {instants.tolist()}; wanted increasing seconds from 0 on")
+    if n_walkers * len(instants) > REMEMBER:
+        raise GraphError(
+            f"{n_walkers} walkers at {len(instants)} times are more than {REMEMBER} places; ask for fewer"
+        )
+    network = graph if isinstance(graph, Network) else compile_graph(graph)
+    rates = hop_rates(network, temperature, **options)
+    components = tuple(percolating_components(rates))
+    table, words, row, _ = tables(rates, walked_hops(rates, components, superbasins=False))
+    keys, states, uniform = streams(seed, n_walkers)
+    if start is None:
+        ladder = np.cumsum(solve_rates(rates).occupation)
+        begin = np.searchsorted(ladder / ladder[-1], uniform, side="right")
+    else:
+        begin = np.full(n_walkers, site_indices(network, [start])[0])
+    at = words[begin]
+    rows = np.zeros((n_walkers, len(instants)), dtype=np.int64)
+    windings = np.zeros((n_walkers, len(instants), 3), dtype=np.int64)
+    finished = []
+
+    def part(mine: slice) -> None:
+        arrays = (at[mine], keys[mine], states[mine], instants, MOST_HOPS, rows[mine], windings[mine])
+        finished.append(_clocked.watch(table, *arrays))
+
+    run_parts(part, n_walkers, threads)
+    if not all(finished):
+        raise GraphError(
+            f"a walker needs more than {MOST_HOPS:.0e} hops to reach {instants[-1]:g} s; ask for less"
+        )
+    sites = np.searchsorted(row, rows, side="right") - 1
+    vectors = np.zeros((network.n_sites, 3, 3))
+    for component in components:
+        vectors[component.sites] = component.vectors
+    place = network.positions - rates.offset @ network.cell
+    moved = np.einsum("wti,wij->wtj", windings, vectors[begin]) + place[sites] - place[begin][:, None]
+    return Observation(rates, instants, begin, sites, moved)
+
+
+def first_passage_times(
+    graph: Graph | Network,
+    temperature: float,
+    source: Hashable,
+    targets: Iterable[Hashable],
+    n_walkers: int = 1000,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    **options: Any,
+) -> Floats:
+    """Times after which walkers from `source` first stand on one of `targets` (in any cell): (n_walkers,), s.
+
+    Raises
+    ------
+    GraphError
+        A node does not exist, no target can be reached, or a walker would need more than a billion hops.
+    """
+    n_walkers = count_of("n_walkers", n_walkers)
+    network = graph if isinstance(graph, Network) else compile_graph(graph)
+    goals = list(targets)
+    begin, end = site_indices(network, [source])[0], site_indices(network, goals)
+    means = mean_first_passage(network, temperature, goals, **options).to_numpy()
+    if not np.isfinite(means[begin]):
+        raise GraphError(f"no target can be reached from {source!r}; check that a chain of hops leads there")
+    rates = hop_rates(network, temperature, **options)
+    table, words, row, _ = tables(rates, walked_hops(rates, (), superbasins=False))
+    is_target = np.zeros(len(table) // 4, dtype=bool)
+    is_target[row[end]] = True
+    keys, states, _ = streams(seed, n_walkers)
+    at, times, finished = np.full(n_walkers, words[begin]), np.zeros(n_walkers), []
+
+    def part(mine: slice) -> None:
+        arrays = (at[mine], keys[mine], states[mine], is_target, MOST_HOPS, times[mine])
+        finished.append(_clocked.arrive(table, *arrays))
+
+    run_parts(part, n_walkers, threads)
+    if not all(finished):
+        raise GraphError(f"a walker needs more than {MOST_HOPS:.0e} hops; kmc.mean_first_passage needs none")
+    return times
