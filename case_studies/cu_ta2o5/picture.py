@@ -20,7 +20,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from iondiff.errors import RunError
-from iondiff.report import HopLines, Run, cell_edges, hop_lines, read_run
+from iondiff.report import HopLines, Run, cell_edges, hop_lines, read_run, with_error
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -136,8 +136,7 @@ def draw_arrhenius(axes: Any, run: Run) -> None:
     temperatures = np.array(sorted(set(table["temperature"])), dtype=float)
     inverse = 1000 / temperatures
     if energy is not None and D0 is not None:
-        error = transport.activation_energy_error_eV
-        label = f"fit, $E_a$ = {energy:.2f}" + (" eV" if error is None else f" ± {error:.2f} eV")
+        label = f"fit, $E_a$ = {with_error(energy, transport.activation_energy_error_eV, 'eV')}"
         axes.plot(inverse, D0 * np.exp(-energy / (kB * temperatures)), color=MUTED, lw=1.2, label=label)
     for method, look in METHODS.items():
         rows = table[table["method"] == method]

@@ -6,6 +6,7 @@ access, and the same files give the same page, byte for byte.
 
 from iondiff.report._files import Run, read_run
 from iondiff.report._geometry import HopLines, cell_edges, hop_lines
+from iondiff.report._numbers import with_error
 from iondiff.report._write import write_report
 
-__all__ = ["HopLines", "Run", "cell_edges", "hop_lines", "read_run", "write_report"]
+__all__ = ["HopLines", "Run", "cell_edges", "hop_lines", "read_run", "with_error", "write_report"]

@@ -18,7 +18,7 @@ def tables_section(run: Run) -> Part:
             if frame is not None
             else missing(f"No <code>{name}</code> in this run.")
         )
-    return section("tables", "Sites and hops", body), {}
+    return section("tables", "Sites and hops", f'<div class="row">{body}</div>'), {}
 
 
 def provenance_section(run: Run) -> Part:

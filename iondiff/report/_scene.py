@@ -31,7 +31,7 @@ from iondiff.report._style import (
 
 MAX_HOPS = 20_000
 MAX_ATOMS = 5_000
-BARRIER_BINS = 6
+BARRIER_BINS = 8
 # How large the scene is drawn; an orthographic camera has no distance to choose.
 ZOOM = 1.75
 Trace = dict[str, Any]

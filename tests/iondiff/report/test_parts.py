@@ -82,7 +82,7 @@ def test_bins_hold_every_barrier(high):
     edges = barrier_bins(barriers)
     assert edges[0] <= 0.0
     assert edges[-1] >= high
-    assert 2 <= len(edges) <= 7
+    assert 2 <= len(edges) <= 9
 
 
 def test_missing_numbers_are_dashes():
