@@ -80,7 +80,7 @@ def covariance_matrix(a: np.ndarray, b: np.ndarray, cell: np.ndarray, support: f
     inverse = np.linalg.inv(cell)
     fractional = (a[:, None] - b[None]) @ inverse
     fractional -= np.round(fractional)
-    # A difference lies within half a cell; along a lattice vector it reaches the support only within this many.
+    # A difference lies within half a cell: along a lattice vector so many images come within the support.
     reach = np.ceil(support * np.linalg.norm(inverse, axis=0) + 0.5).astype(np.int64)
     out = np.zeros((len(a), 4, len(b), 4))
     _add_covariances(fractional, np.ascontiguousarray(cell, dtype=float), reach, float(support), out)
