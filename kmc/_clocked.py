@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from kmc import _kernels
 from kmc._bits import as_float, fold
-from kmc._kernels import _ADVANCE, _ROW, _U, _choose, _slot, exponential
-
-_FIELDS = np.int64(_kernels.ROW_BITS + 6)
+from kmc._random import ADVANCE, exponential
+from kmc._tables import FIELDS, ROW_MASK, WORD, choose, slot_of, unpack
 
 
 @njit(cache=True, nogil=True)
@@ -42,25 +40,25 @@ def watch(
         clock, hops = 0.0, 0
         for k in range(len(times)):
             while True:
-                residence = as_float(table[((word & _ROW) << _U(2)) + _U(3)])
+                residence = as_float(table[((word & ROW_MASK) << WORD(2)) + WORD(3)])
                 if residence == 0.0:  # nothing leaves this site
                     break
                 before = state
-                state += _ADVANCE
-                leave = clock + residence * exponential(fold(state, state ^ key))
+                while_there, state = exponential(key, state)
+                leave = clock + residence * while_there
                 if leave > times[k]:
                     # Still here; the same waiting time is drawn again for the next instant.
                     state = before
                     break
-                state += _ADVANCE
+                state += ADVANCE
                 bits = fold(state, state ^ key)
-                word = _choose(table, _slot(word, bits), word, bits)
-                _kernels._unpack(total, np.int64(word) >> _FIELDS)
+                word = choose(table, slot_of(word, bits), word, bits)
+                unpack(total, np.int64(word) >> FIELDS)
                 clock = leave
                 hops += 1
                 if hops >= most_hops:
                     return False
-            rows[w, k] = word & _ROW
+            rows[w, k] = word & ROW_MASK
             for axis in range(3):
                 windings[w, k, axis] = total[axis]
         words[w], states[w] = word, state
@@ -73,14 +71,14 @@ def arrive(table: Any, words: Any, keys: Any, states: Any, is_target: Any, most_
     for w in range(len(words)):
         word, key, state = words[w], keys[w], states[w]
         clock, hops = 0.0, 0
-        while not is_target[word & _ROW]:
+        while not is_target[word & ROW_MASK]:
             if hops >= most_hops:
                 return False
-            state += _ADVANCE
-            clock += as_float(table[((word & _ROW) << _U(2)) + _U(3)]) * exponential(fold(state, state ^ key))
-            state += _ADVANCE
+            while_there, state = exponential(key, state)
+            clock += as_float(table[((word & ROW_MASK) << WORD(2)) + WORD(3)]) * while_there
+            state += ADVANCE
             bits = fold(state, state ^ key)
-            word = _choose(table, _slot(word, bits), word, bits)
+            word = choose(table, slot_of(word, bits), word, bits)
             hops += 1
         times[w] = clock
     return True

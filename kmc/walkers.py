@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from kmc import _kernels
+from kmc import _kernels, _tables
 from kmc.checkpoints import WalkState, fingerprint, run_with_checkpoints
 from kmc.exact import Component, percolating_components
 from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
@@ -246,9 +246,9 @@ def run_parts(advance: Any, count: int, threads: int | None) -> None:
 def tables(rates: Rates, hops: WalkedHops) -> tuple[Any, Any, Any, int]:
     """Alias tables, packed word and first slot of every site, and how often to empty the counters."""
     largest = max(1, int(np.abs(hops.windings).max(initial=1)))
-    if largest > _kernels.LARGEST_FIELD:
+    if largest > _tables.LARGEST_FIELD:
         raise GraphError(
-            f"a hop winds {largest} cells; the walk goes to {_kernels.LARGEST_FIELD}, are the images right?"
+            f"a hop winds {largest} cells; the walk goes to {_tables.LARGEST_FIELD}, are the images right?"
         )
     if not np.isfinite(hops.residence).all():
         raise GraphError(
@@ -257,17 +257,17 @@ def tables(rates: Rates, hops: WalkedHops) -> tuple[Any, Any, Any, int]:
     n_sites = len(hops.residence)
     degree = np.bincount(hops.source, minlength=n_sites)
     slots = int((2 ** np.ceil(np.log2(np.maximum(degree, 2)))).sum())
-    if slots > _kernels.LARGEST_ROW:
+    if slots > _tables.LARGEST_ROW:
         raise GraphError(
-            f"{len(hops.source)} hops need {slots} slots; a walk's table holds {_kernels.LARGEST_ROW}"
+            f"{len(hops.source)} hops need {slots} slots; a walk's table holds {_tables.LARGEST_ROW}"
         )
     order = np.argsort(hops.source, kind="stable")
     first_hop = np.zeros(n_sites + 1, dtype=np.int64)
     np.cumsum(degree, out=first_hop[1:])
-    table, start, row = _kernels.build_table(
+    table, start, row = _tables.build_table(
         first_hop, order, hops.probability, hops.target, hops.windings, hops.residence
     )
-    return table, start, row, _kernels.LARGEST_FIELD // largest
+    return table, start, row, _tables.LARGEST_FIELD // largest
 
 
 def _starting_sites(

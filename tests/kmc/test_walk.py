@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kmc
-from kmc._kernels import draw
+from kmc._random import draw
 
 
 def sigmas(estimate, expected):
