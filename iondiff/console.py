@@ -89,12 +89,15 @@ def print_summary(folder: Path, summary: dict[str, Any]) -> None:
     for temperature in rows.index.unique("temperature"):
         exact, walked = rows.loc[(temperature, "exact")], rows.loc[(temperature, "walk")]
         table.add_row(
-            f"D at {temperature:g} K", f"exact {exact['D']:.3e}, KMC {walked['D']:.3e} ± {walked['D_error']:.1e} cm²/s"
+            f"D at {temperature:g} K",
+            f"exact {exact['D']:.3e}, KMC {walked['D']:.3e} ± {walked['D_error']:.1e} cm²/s",
         )
     table.add_row(
         "activation energy",
         f"{summary['activation_energy_eV']:.3f} ± {summary['activation_energy_error_eV']:.3f} eV",
     )
+    factors = summary["D_factor_of_the_potential"]
+    table.add_row("factor in D from the potential's error", ", ".join(f"{f:.2f} at {t} K" for t, f in factors.items()))
     complete = "complete" if summary["certificate_complete"] else "not shown to be complete"
     table.add_row("certificate", complete)
     teacher = summary["teacher_max_path_error_eV"]

@@ -26,6 +26,7 @@ from iondiff.files import file_hash, write_atomically, write_json
 from iondiff.potentials import GuestLandscape, load, save
 from iondiff.sampling import LabelSet, draw_points, label_points, read_labels, write_labels
 from iondiff.training import error_table, parity, train_guest
+from iondiff.uncertainty import potential_uncertainty
 
 Progress = Callable[[str, int, int], None]
 
@@ -45,7 +46,7 @@ class Context:
 
     def host(self) -> Atoms:
         """The run's host."""
-        return ase.io.read(self.folder / "host.extxyz")
+        return one_structure(self.folder / "host.extxyz")
 
     def landscape(self) -> GuestLandscape:
         """The trained potential in the run's host."""
@@ -77,10 +78,16 @@ def host(context: Context) -> None:
     temporary.unlink()
 
 
+def one_structure(path: Path) -> Atoms:
+    """The last structure of a file."""
+    atoms = ase.io.read(path)
+    return atoms if isinstance(atoms, Atoms) else atoms[-1]
+
+
 def read_host(path: Path) -> Atoms:
     """A periodic structure from any file ASE reads."""
     try:
-        atoms = ase.io.read(path)
+        atoms = one_structure(path)
     except FileNotFoundError:
         raise HostError(f"host structure {path} does not exist") from None
     except Exception as error:  # noqa: BLE001  (ASE's readers raise whatever their parsers raise)
@@ -212,6 +219,7 @@ def training_report(potential: Any, host_atoms: Atoms, training: LabelSet, test:
         "test_median_meV": best["median_meV"],
         "low_count": best["low_count"],
         "gradient_rmse_eV_A": best["gradient_rmse_eV_A"],
+        "lowest_eV": lowest,
         "by_distance": best["by_distance"],
         "by_energy": best["by_energy"],
         "variants": table,
@@ -276,6 +284,10 @@ def transport(context: Context) -> None:
         warnings.simplefilter("always")
         fit = kmc.fit_arrhenius(exact)
     middle = float(np.median(temperatures))
+    training = read_record(context.folder / "training.json")
+    spread = potential_uncertainty(
+        network, temperatures, training["by_energy"], training["lowest_eV"], seed=context.config.seed
+    )
     hops = kmc.current_hops(network, middle)
     hops["image"] = [json.dumps(list(image)) for image in hops["image"]]
     write_table(table, context.folder / "diffusivity.csv")
@@ -285,7 +297,9 @@ def transport(context: Context) -> None:
         context.folder / "transport.json",
         {
             "activation_energy_eV": float(fit.Ea),
-            "activation_energy_error_eV": float(fit.Ea_error),
+            "activation_energy_error_eV": float(np.hypot(fit.Ea_error, spread["activation_energy_eV"])),
+            "activation_energy_fit_error_eV": float(fit.Ea_error),
+            "potential_uncertainty": spread,
             "D0_cm2_s": float(fit.D0),
             "activation_energy_exact_eV": {str(t): float(kmc.activation_energy(network, t)) for t in temperatures},
             "percolation": {

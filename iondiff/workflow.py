@@ -48,7 +48,7 @@ STAGES = (
         ("network.json", "sites.csv", "hops.csv", "certificate.json"),
     ),
     Stage(
-        "transport", stages.transport, ("seed", "transport"), ("network.json",),
+        "transport", stages.transport, ("seed", "transport"), ("network.json", "training.json"),
         ("diffusivity.csv", "transport.json", "current_hops.csv"),
     ),
     Stage(
@@ -143,6 +143,7 @@ def _summarise(folder: RunFolder) -> dict[str, Any]:
         "percolation_barrier_eV": transport["percolation"]["barrier_3d_eV"],
         "activation_energy_eV": transport["activation_energy_eV"],
         "activation_energy_error_eV": transport["activation_energy_error_eV"],
+        "D_factor_of_the_potential": transport["potential_uncertainty"]["D_factor"],
         "teacher_max_path_error_eV": teacher["max_error_eV"],
         "wall_seconds": folder.seconds(),
     }

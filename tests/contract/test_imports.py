@@ -12,6 +12,7 @@ FLOORS = [
     {"console"},
     {"workflow", "report"},
     {"stages"},
+    {"uncertainty"},
     {"config", "run_folder"},
     {"training", "sampling", "dynamics", "analysis", "thermal"},
     {"testing"},
