@@ -406,8 +406,11 @@ def _from_pairs(
         "cutoff": float(cutoff),
         "evaluations": evaluate.evaluations,
         "pairs": len(near),
-        "bands_not_converged": sum(not band.converged for band in bands),
-        "reasons": sorted({band.reason.split(" after")[0][:60] for band in bands if band.reason}),
+        "bands_not_converged": [
+            {"source": int(i), "target": int(j), "image": [int(x) for x in image], "reason": band.reason}
+            for (i, j, image), band in zip(near, bands, strict=True)
+            if not band.converged
+        ],
         "bands_not_elementary": sum(not pairs.elementary(band) for band in bands),
         "refused_for_vineyard": len(chosen) - len(whole),
     }
@@ -415,6 +418,6 @@ def _from_pairs(
 
 
 def _usable(band: neb.Band, keep_unconverged: bool, ceiling: float) -> bool:
-    """Whether a band may become an edge: converged unless asked otherwise, below the cap, a rise on both sides."""
+    """Whether a band may become an edge: converged (or asked for), below the cap, a rise on both sides."""
     rises = band.barrier > 0 and band.barrier_back > 0 and bool(np.isfinite(band.energies).all())
     return (band.converged or keep_unconverged) and rises and float(band.energies.max()) <= ceiling

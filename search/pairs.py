@@ -22,7 +22,7 @@ from search.vibrations import hessians
 def grid_sites(
     evaluate: Evaluator, grid: tuple[int, int, int], energy_cap: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Positions (n, 3), Å, energies (n,), eV, Hessians (n, 3, 3) of the minima below a grid's lowest points."""
+    """Positions (n, 3), Å, energies (n,), eV, Hessians (n, 3, 3) of the minima below grid minima."""
     axes = [np.arange(n) / n for n in grid]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3) @ evaluate.cell
     energies, _ = evaluate(points, stage="grid")
