@@ -1,6 +1,7 @@
 """Hopping graphs from energy landscapes: every site, every pass, and what certifies that none is missing."""
 
 from search import neb
+from search.adapters import CalculatorLandscape, RelaxedHostLandscape
 from search.certificate import Certificate, certify
 from search.errors import SearchError
 from search.landscape import Landscape
@@ -9,8 +10,10 @@ from search.paths import minimum_energy_path, minimum_energy_paths
 from search.tables import hops_table, sites_table
 
 __all__ = [
+    "CalculatorLandscape",
     "Certificate",
     "Landscape",
+    "RelaxedHostLandscape",
     "SearchError",
     "build_network",
     "certify",

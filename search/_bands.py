@@ -14,7 +14,10 @@ Force = Callable[[Floats], tuple[Floats, Floats]]
 
 @dataclass
 class Bands:
-    """Bands of equally many images: positions and gradients (b, m, d), energies (b, m); d is 3 per moving atom."""
+    """Bands of equally many images: positions and gradients (b, m, d), energies (b, m).
+
+    The last axis has 3 coordinates for each moving atom.
+    """
 
     positions: Floats
     energies: Floats
@@ -23,7 +26,7 @@ class Bands:
 
 
 def tangents(positions: Floats, energies: Floats) -> tuple[Floats, Floats]:
-    """Unit tangents (b, m-2, d) of the inner images, and spring stretches (b, m-2): next length minus previous.
+    """Unit tangents (b, m-2, d) of the inner images, and spring stretches (b, m-2), next minus previous.
 
     The improved tangent of Henkelman & Jónsson, J. Chem. Phys. 113, 9978 (2000), eqs. 8-11.
     """

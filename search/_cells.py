@@ -4,7 +4,8 @@ A box of the spline is written in Bernstein form; a polynomial lies between its 
 coefficient. That bounds the value, the gradient and the Hessian over the whole box at once:
 
 - value above the cap everywhere: outside the domain;
-- some component of the gradient, or of C·gradient with C about the inverse Hessian, never zero: no critical point;
+- some component of the gradient, or of C·gradient with C about the inverse Hessian, never zero: no critical
+  point;
 - |I - C·Hessian| < 1 in the row-sum norm: the gradient is one-to-one on the box, so at most one critical
   point, and Newton's method says where.
 
@@ -15,16 +16,18 @@ import numpy as np
 from numba import njit
 
 from search._spline import BERNSTEIN, PAD, inverse3, newton
+from search.lattice import Floats, Ints
 
 OUTSIDE, EMPTY, SINGLE, SPLIT = 0, 1, 2, 3
-# A zero this close to a box (in box lengths) counts as inside it: boxes overlap there, merging removes doubles.
+# A zero this close to a box (in box lengths) counts as inside it: boxes overlap there, merging removes
+# doubles.
 EDGE = 1e-6
 # Boxes cut this often mark a place that is hard to decide.
 HARD = 3
 
 
 @njit(cache=True)
-def _raw_verdict(c, i, j, k, cap):
+def _raw_verdict(c: Floats, i: int, j: int, k: int, cap: float) -> int:
     """Cheap verdict on cell (i, j, k) from B-spline coefficients alone; SPLIT when they do not tell."""
     lowest = np.inf
     for a in range(6):
@@ -52,7 +55,7 @@ def _raw_verdict(c, i, j, k, cap):
 
 
 @njit(cache=True)
-def _bernstein(c, i, j, k, out, work):
+def _bernstein(c: Floats, i: int, j: int, k: int, out: Floats, work: Floats) -> None:  # noqa: C901
     """Bernstein coefficients (6, 6, 6) of cell (i, j, k)."""
     for a in range(6):
         for b in range(6):
@@ -78,8 +81,8 @@ def _bernstein(c, i, j, k, out, work):
 
 
 @njit(cache=True)
-def _gradient_coefficients(b, g):
-    """Bernstein coefficients of the three derivatives, raised to degree 5 in every direction: g (3, 6, 6, 6)."""
+def _gradient_coefficients(b: Floats, g: Floats) -> None:
+    """Bernstein coefficients of the three derivatives, degree 5 in every direction: g (3, 6, 6, 6)."""
     for r in range(6):
         for p in range(6):
             for q in range(6):
@@ -98,7 +101,7 @@ def _gradient_coefficients(b, g):
 
 
 @njit(cache=True)
-def _hessian_range(b, middle, radius):
+def _hessian_range(b: Floats, middle: Floats, radius: Floats) -> None:
     """Midpoints and half-widths (3, 3) of the Hessian's entries over the box."""
     for s in range(3):
         for t in range(s, 3):
@@ -123,7 +126,7 @@ def _hessian_range(b, middle, radius):
 
 
 @njit(cache=True)
-def _one_to_one(inverse, middle, radius):
+def _one_to_one(inverse: Floats, middle: Floats, radius: Floats) -> float:
     """Bound of |I - C·H| over the box, row-sum norm."""
     largest = 0.0
     for a in range(3):
@@ -140,7 +143,9 @@ def _one_to_one(inverse, middle, radius):
 
 
 @njit(cache=True)
-def _box_verdict(b, cap, g, middle, radius, inverse):
+def _box_verdict(  # noqa: C901
+    b: Floats, cap: float, g: Floats, middle: Floats, radius: Floats, inverse: Floats
+) -> int:
     """Verdict on a box from its Bernstein coefficients."""
     if b.min() > cap:
         return OUTSIDE
@@ -175,7 +180,7 @@ def _box_verdict(b, cap, g, middle, radius, inverse):
 
 
 @njit(cache=True)
-def _halve(source, axis, low, high):
+def _halve(source: Floats, axis: int, low: Floats, high: Floats) -> None:
     """De Casteljau at one half along `axis`: coefficients of the two halves."""
     work = np.empty(6)
     for p in range(6):
@@ -202,14 +207,25 @@ def _halve(source, axis, low, high):
 
 
 @njit(cache=True)
-def sweep(c, cap, first, last, max_depth, max_boxes, points, undecided, suspects, counts):
+def sweep(  # noqa: C901, PLR0912, PLR0915  # one loop nest: a call in its middle would copy the stack
+    c: Floats,
+    cap: float,
+    first: int,
+    last: int,
+    max_depth: int,
+    max_boxes: int,
+    points: Floats,
+    undecided: Floats,
+    suspects: Floats,
+    counts: Ints,
+) -> None:
     """Decide every cell of the slabs first <= i < last.
 
     points: (m, 3), filled with fractional critical points; undecided: (u, 4), filled with the fractional
-    centre and the depth of boxes left open; suspects: (s, 3), filled with the fractional centres of boxes that
-    were hard to decide, as near folds, where a pair of critical points is about to appear; counts: (8,) of
-    cells seen, cells below the cap, boxes examined, points found, boxes undecided, cells left open, overflow
-    flag, suspects. Stops at overflow.
+    centre and the depth of boxes left open; suspects: (s, 3), filled with the fractional centres of boxes
+    that were hard to decide, as near folds, where a pair of critical points is about to appear; counts:
+    (8,) of cells seen, cells below the cap, boxes examined, points found, boxes undecided, cells left open,
+    overflow flag, suspects. Stops at overflow.
     """
     n = np.empty(3)
     for a in range(3):
@@ -253,7 +269,7 @@ def sweep(c, cap, first, last, max_depth, max_boxes, points, undecided, suspects
                         for a in range(3):
                             suspects[counts[7], a] = (corner[height, a] + 0.5 * size) / n[a]
                         counts[7] += 1
-                    if verdict == OUTSIDE or verdict == EMPTY:
+                    if verdict in (OUTSIDE, EMPTY):
                         continue
                     if verdict == SINGLE:
                         for a in range(3):

@@ -4,10 +4,11 @@ import numpy as np
 from numba import njit
 
 from search._spline import evaluate, newton
+from search.lattice import Floats, Ints
 
 
 @njit(cache=True)
-def _flow(values, components, tau, local):
+def _flow(values: Floats, components: Floats, tau: float, local: Floats) -> float:
     """Displacement of the quadratic flow at time `tau` in the eigenbasis; returns its length."""
     norm = 0.0
     for a in range(3):
@@ -20,11 +21,11 @@ def _flow(values, components, tau, local):
             factor = -np.expm1(-exponent) / values[a]
         local[a] = -components[a] * factor if components[a] != 0.0 else 0.0
         norm += local[a] ** 2
-    return np.sqrt(norm)
+    return float(np.sqrt(norm))
 
 
 @njit(cache=True)
-def quadratic_step(gradient, hessian, length, out):
+def quadratic_step(gradient: Floats, hessian: Floats, length: float, out: Floats) -> bool:
     """Steepest-descent flow of the local quadratic model, followed until it has gone `length`.
 
     Page & McIver, J. Chem. Phys. 88, 922 (1988): x(τ) = -Σ q_i γ_i (1 - exp(-λ_i τ)) / λ_i. Fills `out` (3,)
@@ -36,7 +37,7 @@ def quadratic_step(gradient, hessian, length, out):
     local = np.zeros(3)
     if size == 0.0:
         out[:] = 0.0
-        return values[0] > 0.0
+        return bool(values[0] > 0.0)
     if values[0] > 0.0:
         local[:] = -components / values
         if local[0] ** 2 + local[1] ** 2 + local[2] ** 2 <= length * length:
@@ -63,7 +64,7 @@ def quadratic_step(gradient, hessian, length, out):
 
 
 @njit(cache=True)
-def _cartesian(inverse, gradient, hessian, g, h):
+def _cartesian(inverse: Floats, gradient: Floats, hessian: Floats, g: Floats, h: Floats) -> None:
     """Turn fractional derivatives into Cartesian ones: g = A⁻¹ ∂v/∂s, h = A⁻¹ ∂²v/∂s² A⁻ᵀ."""
     for a in range(3):
         g[a] = inverse[a, 0] * gradient[0] + inverse[a, 1] * gradient[1] + inverse[a, 2] * gradient[2]
@@ -71,7 +72,9 @@ def _cartesian(inverse, gradient, hessian, g, h):
 
 
 @njit(cache=True)
-def descend(coefficients, inverse, s, step, capture, path):
+def descend(
+    coefficients: Floats, inverse: Floats, s: Floats, step: float, capture: float, path: Floats
+) -> int:
     """Follow the steepest descent line from fractional s (3,), changed in place, to a minimum.
 
     inverse: (3, 3) inverse of the cell; step, capture: Å; path: (m, 3) fractional points passed, filled.
@@ -99,11 +102,20 @@ def descend(coefficients, inverse, s, step, capture, path):
                 move[a] = -0.5 * step * g[a] / size if size > 0.0 else 0.0
         for a in range(3):
             s[a] += move[0] * inverse[0, a] + move[1] * inverse[1, a] + move[2] * inverse[2, a]
-    return -limit
+    return -int(limit)
 
 
 @njit(cache=True)
-def descend_both_sides(coefficients, inverse, saddles, start, step, capture, ends, status):
+def descend_both_sides(
+    coefficients: Floats,
+    inverse: Floats,
+    saddles: Floats,
+    start: float,
+    step: float,
+    capture: float,
+    ends: Floats,
+    status: Ints,
+) -> None:
     """Both descents of every saddle: saddles (n, 3) fractional -> ends (n, 2, 3) fractional, unwrapped.
 
     status (n, 2): points passed, negative where no minimum was reached.
@@ -116,7 +128,7 @@ def descend_both_sides(coefficients, inverse, saddles, start, step, capture, end
     for p in range(saddles.shape[0]):
         evaluate(coefficients, saddles[p], gradient, hessian)
         _cartesian(inverse, gradient, hessian, g, h)
-        values, vectors = np.linalg.eigh(h)
+        _, vectors = np.linalg.eigh(h)
         # The sign of an eigenvector is arbitrary: fix it, so that the two sides do not depend on the library.
         mode = vectors[:, 0].copy()
         largest = 0

@@ -47,7 +47,7 @@ SAMPLES = np.array([1.0, 26.0, 66.0, 26.0, 1.0]) / 120.0
 
 
 @njit(cache=True)
-def _weights(t, weights):
+def _weights(t: float, weights: Floats) -> None:
     """Fill weights (3, 6): values, first and second derivatives of the six basis functions at t in [0, 1]."""
     for basis in range(6):
         value = first = second = 0.0
@@ -61,7 +61,7 @@ def _weights(t, weights):
 
 
 @njit(cache=True)
-def evaluate(coefficients, s, gradient, hessian):
+def evaluate(coefficients: Floats, s: Floats, gradient: Floats, hessian: Floats) -> float:
     """Value at fractional s (3,); fills gradient (3,) and hessian (3, 3) with respect to s."""
     n0 = coefficients.shape[0] - PAD
     n1 = coefficients.shape[1] - PAD
@@ -117,21 +117,26 @@ def evaluate(coefficients, s, gradient, hessian):
 
 
 @njit(cache=True)
-def evaluate_many(coefficients, points, values, gradients, hessians):
+def evaluate_many(
+    coefficients: Floats, points: Floats, values: Floats, gradients: Floats, hessians: Floats
+) -> None:
     """`evaluate` at fractional points (n, 3)."""
     for p in range(points.shape[0]):
         values[p] = evaluate(coefficients, points[p], gradients[p], hessians[p])
 
 
 @njit(cache=True)
-def inverse3(m, out):
-    """Inverse of a (3, 3) matrix by cofactors; returns the determinant, leaves `out` alone when it is zero."""
+def inverse3(m: Floats, out: Floats) -> float:
+    """Inverse of a (3, 3) matrix by cofactors.
+
+    Returns the determinant, leaves `out` alone when it is zero.
+    """
     c00 = m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1]
     c01 = m[1, 2] * m[2, 0] - m[1, 0] * m[2, 2]
     c02 = m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0]
     det = m[0, 0] * c00 + m[0, 1] * c01 + m[0, 2] * c02
     if det == 0.0:
-        return det
+        return 0.0
     r = 1.0 / det
     out[0, 0] = c00 * r
     out[1, 0] = c01 * r
@@ -142,11 +147,11 @@ def inverse3(m, out):
     out[0, 2] = (m[0, 1] * m[1, 2] - m[0, 2] * m[1, 1]) * r
     out[1, 2] = (m[0, 2] * m[1, 0] - m[0, 0] * m[1, 2]) * r
     out[2, 2] = (m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]) * r
-    return det
+    return float(det)
 
 
 @njit(cache=True)
-def newton(coefficients, s, reach):
+def newton(coefficients: Floats, s: Floats, reach: float) -> bool:
     """Newton's method for a zero of the gradient, from fractional s (3,), changed in place.
 
     `reach` is the largest wandering allowed, in knot cells. Returns whether it converged.

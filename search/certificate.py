@@ -12,7 +12,7 @@ from search.graph import Graph
 from search.landscape import Evaluator, Landscape, Progress
 from search.lattice import Floats, merge_labels, nearest, wrap
 from search.network import fit_of
-from search.sampling import Fit, fit_landscape, grid_shape, sample_error
+from search.sampling import fit_landscape, grid_shape, sample_error
 
 # Surface and landscape put the same critical point this close together, Å, unless it is nearly degenerate.
 _PARTNER = 0.05
@@ -31,15 +31,18 @@ class Certificate:
     critical_points:
         how many minima, first-order, second-order saddles and maxima the surface has below the cap.
     missing:
-        positions (Å) and energies (eV) of minima and first-order saddles that belong into the network and are not in it.
+        positions (Å) and energies (eV) of minima and first-order saddles that belong into the network and
+        are not in it.
     beyond_surface:
         sites and passes of the network that the surface does not have (found on the landscape near folds).
     not_on_landscape:
         critical points of the surface that the landscape was found not to have.
     smallest_curvature:
-        smallest |curvature| at any critical point below the cap, eV/Å²: near zero, small errors make or unmake points.
+        smallest |curvature| at any critical point below the cap, eV/Å²: near zero, small errors make or
+        unmake points.
     surface_error, surface_error_rms, gradient_error_rms, sampled_points:
-        largest and root mean square differences of surface and landscape at fresh random points below the cap.
+        largest and root mean square differences of surface and landscape at fresh random points below the
+        cap.
     """
 
     complete: bool
@@ -70,14 +73,20 @@ class Certificate:
         lines = [
             f"Certificate: {verdict}, up to {self.energy_cap:g} eV above the lowest site.",
             f"Proven, by bounds from the spline's own coefficients (up to rounding): of {self.cells} cells "
-            f"{self.cells_below_cap} reach below the cap; {self.undecided} are undecided; the others hold no critical "
-            f"point or exactly one of {minima} minima, {saddles} first-order saddles, {second} second-order saddles, "
+            f"{self.cells_below_cap} reach below the cap; {self.undecided} are undecided; the others "
+            f"hold no critical "
+            f"point or exactly one of {minima} minima, {saddles} first-order saddles, {second} "
+            f"second-order saddles, "
             f"{maxima} maxima.",
-            f"Compared: {len(self.missing)} of them missing from the network; {self.not_on_landscape} of the surface not "
+            f"Compared: {len(self.missing)} of them missing from the network; {self.not_on_landscape} of "
+            f"the surface not "
             f"on the landscape; {self.beyond_surface} of the network not on the surface.",
-            f"Sampled, not proven: at {self.sampled_points} random points below the cap surface and landscape differ by "
-            f"at most {1e3 * self.surface_error:.3g} meV (rms {1e3 * self.surface_error_rms:.3g} meV, gradients rms "
-            f"{1e3 * self.gradient_error_rms:.3g} meV/Å). The smallest |curvature| is {self.smallest_curvature:.3g} eV/Å².",
+            f"Sampled, not proven: at {self.sampled_points} random points below the cap surface and "
+            f"landscape differ by "
+            f"at most {1e3 * self.surface_error:.3g} meV (rms {1e3 * self.surface_error_rms:.3g} meV, "
+            f"gradients rms "
+            f"{1e3 * self.gradient_error_rms:.3g} meV/Å). The smallest |curvature| is "
+            f"{self.smallest_curvature:.3g} eV/Å².",
         ]
         return "\n".join(lines)
 
@@ -94,8 +103,8 @@ def certify(
 ) -> Certificate:
     """Check a network against its landscape, cell by cell.
 
-    The surface of `build_network` is used again when `network` still has it; a network read from a file gets a
-    new one, from `grid` and `energy_cap` (by default those written in the network).
+    The surface of `build_network` is used again when `network` still has it; a network read from a file
+    gets a new one, from `grid` and `energy_cap` (by default those written in the network).
 
     Returns
     -------
@@ -124,7 +133,7 @@ def certify(
         fit = fit_landscape(evaluate, grid_shape(wanted, evaluate.cell), float(cap), surface_tolerance, seed)
     ceiling = min(data["energy"] for _, data in network.nodes(data=True)) + float(cap)
     sweep = sweep_surface(fit.surface, ceiling, progress)
-    missing, absent, beyond = _compare(evaluate, fit, sweep, network, ceiling)
+    missing, absent, beyond = _compare(evaluate, sweep, network, ceiling)
     error = sample_error(evaluate, fit.surface, ceiling, np.random.default_rng([seed, 7]))
     counts = np.bincount(sweep.index, minlength=4)
     return Certificate(
@@ -149,7 +158,7 @@ def certify(
 
 
 def _compare(
-    evaluate: Evaluator, fit: Fit, sweep: Sweep, network: Graph, ceiling: float
+    evaluate: Evaluator, sweep: Sweep, network: Graph, ceiling: float
 ) -> tuple[list[dict[str, Any]], int, int]:
     """Missing critical points, how many of the surface the landscape lacks, how many the surface lacks."""
     missing: list[dict[str, Any]] = []
@@ -179,7 +188,10 @@ def _compare(
 
 
 def _listed(network: Graph) -> tuple[Floats, Floats]:
-    """Positions of the network's sites (n, 3) and distinct passes (m, 3), Å; loops inside a basin count as passes."""
+    """Positions of the network's sites (n, 3) and distinct passes (m, 3), Å.
+
+    Loops inside a basin count as passes.
+    """
     cell = np.asarray(network.graph["cell"], dtype=np.float64)
     sites = np.array([data["position"] for _, data in network.nodes(data=True)]).reshape(-1, 3)
     found = [data["saddle_position"] for _, _, data in network.edges(data=True) if "saddle_position" in data]

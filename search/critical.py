@@ -19,9 +19,9 @@ MAX_BOXES = 20_000_000
 class Sweep:
     """What cell exclusion found on a surface below a cap.
 
-    positions: (n, 3), Å; energies: (n,), eV; curvatures: (n, 3), eV/Å², ascending; hessians: (n, 3, 3), eV/Å²;
-    undecided: (u, 4), fractional centre and depth of boxes left open; suspects: (s, 3), Å, places that were hard
-    to decide; cells, below_cap, boxes, open_cells: counts.
+    positions: (n, 3), Å; energies: (n,), eV; curvatures: (n, 3), eV/Å², ascending; hessians: (n, 3, 3),
+    eV/Å²; undecided: (u, 4), fractional centre and depth of boxes left open; suspects: (s, 3), Å, places
+    that were hard to decide; cells, below_cap, boxes, open_cells: counts.
     """
 
     positions: Floats
@@ -53,9 +53,12 @@ def sweep_surface(surface: Surface, ceiling: float, progress: Progress | None = 
         )
         if counts[6]:
             raise SearchError(
-                "The landscape has too many places with almost no force (a plateau, or a direction in which nothing "
-                f"changes): {int(counts[2])} boxes examined, {int(counts[3])} critical points and still counting. "
-                "Isolated sites do not exist there; lower energy_cap or give the landscape its missing dimension."
+                "The landscape has too many places with almost no force (a plateau, or a direction in "
+                "which nothing "
+                f"changes): {int(counts[2])} boxes examined, {int(counts[3])} critical points and still "
+                f"counting. "
+                "Isolated sites do not exist there; lower energy_cap or give the landscape its missing "
+                "dimension."
             )
         if progress is not None:
             progress("exclude cells", first + 1, slabs)
@@ -68,7 +71,7 @@ def sweep_surface(surface: Surface, ceiling: float, progress: Progress | None = 
     return Sweep(
         positions=positions[keep],
         energies=energies[keep],
-        curvatures=np.linalg.eigvalsh(hessian) if len(hessian) else np.empty((0, 3)),
+        curvatures=np.asarray(np.linalg.eigvalsh(hessian), dtype=np.float64),
         hessians=hessian,
         undecided=undecided[: min(counts[4], len(undecided))].copy(),
         suspects=hard[: counts[7]] @ surface.cell,
@@ -95,9 +98,9 @@ class Polished:
 def polish(evaluate: Evaluator, positions: Floats, guesses: Floats, index: int, rounds: int = 4) -> Polished:
     """Move points to critical points of index `index` on the landscape, starting from Hessians `guesses`.
 
-    A quasi-Newton iteration (symmetric rank-one updates, which suit saddles as well as minima) until steps fall
-    below 1e-6 Å; then the Hessian by central differences decides the index. Where the guess was poor, the
-    measured Hessian takes over and the iteration goes on.
+    A quasi-Newton iteration (symmetric rank-one updates, which suit saddles as well as minima) until steps
+    fall below 1e-6 Å; then the Hessian by central differences decides the index. Where the guess was poor,
+    the measured Hessian takes over and the iteration goes on.
     """
     positions, guess = positions.copy(), guesses.copy()
     n = len(positions)
@@ -159,7 +162,7 @@ def _quasi_newton(
 
 
 def _solve(hessian: Floats, gradient: Floats) -> Floats:
-    """Newton steps with curvatures kept away from zero, so that flat directions do not throw points across the cell."""
+    """Newton steps with curvatures kept away from zero, so that flat directions do not throw points far."""
     values, vectors = np.linalg.eigh(hessian)
     floor = 1e-4
     safe = np.where(np.abs(values) < floor, np.where(values < 0, -floor, floor), values)
@@ -171,8 +174,8 @@ def follow(
 ) -> tuple[Floats, np.ndarray]:
     """Eigenvector following on the landscape itself, with Hessians by differences: slow, for a few points.
 
-    Uphill along the `index` softest modes, downhill along the others (Cerjan & Miller, J. Chem. Phys. 75, 2800
-    (1981)). Returns positions (n, 3), Å, and which came to rest with the right index.
+    Uphill along the `index` softest modes, downhill along the others (Cerjan & Miller, J. Chem. Phys. 75,
+    2800 (1981)). Returns positions (n, 3), Å, and which came to rest with the right index.
     """
     x = positions.copy()
     found = np.zeros(len(x), dtype=bool)
@@ -194,7 +197,7 @@ def follow(
 
 
 def near_folds(evaluate: Evaluator, places: Floats, index: int) -> Polished:
-    """Critical points of the landscape near doubtful `places` (n, 3), Å: followed from there and from both sides."""
+    """Critical points of the landscape near doubtful `places` (n, 3), Å, and on both sides of them."""
     if len(places) == 0:
         return Polished(np.empty((0, 3)), np.empty(0), np.empty((0, 3, 3)), np.zeros(0, dtype=bool))
     values, vectors = np.linalg.eigh(hessians(evaluate, places))

@@ -1,4 +1,4 @@
-"""Which two minima a saddle joins: steepest descent down both sides, on the surface or on the landscape itself."""
+"""Which two minima a saddle joins: steepest descent down both sides, on the surface or on the landscape."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ CAPTURE = 0.02
 
 
 def both_sides(surface: Surface, saddles: Floats, step: float = 0.04) -> tuple[Floats, NDArray[np.bool_]]:
-    """Ends (n, 2, 3), Å, unwrapped, of the descents from surface saddles (n, 3), Å; and which arrived (n, 2)."""
+    """Ends (n, 2, 3), Å, unwrapped, of the descents from surface saddles (n, 3), Å.
+
+    Also says which of them arrived (n, 2).
+    """
     fractional = np.ascontiguousarray(saddles @ surface.inverse)
     ends = np.empty((len(saddles), 2, 3))
     status = np.zeros((len(saddles), 2), dtype=np.int64)
@@ -79,7 +82,7 @@ def _oriented(mode: Floats) -> Floats:
 
 
 def image_of(points: Floats, sites: Floats, cell: Floats) -> Ints:
-    """Images (n, 3) with point ≈ site + image @ cell, for unwrapped points (n, 3) and their sites (n, 3), Å."""
+    """Images (n, 3) with point ≈ site + image @ cell, for unwrapped points and their sites (n, 3), Å."""
     _, image = shortest_vectors(points - sites, cell)
     return -image
 

@@ -43,7 +43,8 @@ class Evaluator:
         for name in ("cell", "energy_and_gradient"):
             if not hasattr(landscape, name):
                 raise SearchError(
-                    f"landscape is a {type(landscape).__name__} without `{name}`; a landscape has `cell` (3, 3) "
+                    f"landscape is a {type(landscape).__name__} without `{name}`; a landscape has `cell` "
+                    f"(3, 3) "
                     "and `energy_and_gradient(points)`."
                 )
         self.landscape = landscape
@@ -73,7 +74,8 @@ class Evaluator:
             answer = self.landscape.energy_and_gradient(points.copy())
         except Exception as error:
             raise SearchError(
-                f"The landscape raised {type(error).__name__} at one of {len(points)} points of stage '{stage}', "
+                f"The landscape raised {type(error).__name__} at one of {len(points)} points of stage "
+                f"'{stage}', "
                 f"the first at {np.round(points[0], 4).tolist()} Å: {error}"
             ) from error
         self.seconds += time.perf_counter() - began
@@ -84,7 +86,8 @@ class Evaluator:
 def _checked_answer(answer: object, n: int) -> tuple[Floats, Floats]:
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise SearchError(
-            f"energy_and_gradient returned a {type(answer).__name__}; wanted a pair (energies (n,), gradients (n, 3))."
+            f"energy_and_gradient returned a {type(answer).__name__}; wanted a pair (energies (n,), "
+            f"gradients (n, 3))."
         )
     energies, gradients = (np.asarray(part, dtype=np.float64) for part in answer)
     if energies.shape != (n,) or gradients.shape != (n, 3):

@@ -25,7 +25,8 @@ def checked_cell(cell: object) -> Floats:
     array = np.asarray(cell, dtype=np.float64)
     if array.shape != (3, 3) or not np.isfinite(array).all():
         raise SearchError(
-            f"landscape.cell has shape {array.shape}; wanted three finite lattice vectors as rows, shape (3, 3), Å."
+            f"landscape.cell has shape {array.shape}; wanted three finite lattice vectors as rows, shape "
+            f"(3, 3), Å."
         )
     lengths = np.linalg.norm(array, axis=1)
     volume = abs(float(np.linalg.det(array)))
@@ -50,7 +51,8 @@ def shortest_vectors(vectors: Floats, cell: Floats) -> tuple[Floats, Ints]:
 
     Returns the shortest vectors (n, 3), Å, and the images (n, 3): shortest = vector + image @ cell.
     """
-    reduced, transform = minkowski_reduce(cell, pbc=True)  # reduced = transform @ cell
+    # reduced = transform @ cell
+    reduced, transform = minkowski_reduce(cell, pbc=True)  # type: ignore[no-untyped-call]
     base = -np.round(vectors @ np.linalg.inv(reduced))
     best = vectors + base @ reduced
     best_image = base.copy()
@@ -84,7 +86,10 @@ def merge_labels(positions: Floats, cell: Floats, tolerance: float) -> Ints:
 
 
 def nearest(points: Floats, targets: Floats, cell: Floats, tolerance: float) -> Ints:
-    """Index into `targets` (m, 3) of the nearest target of each point (n, 3), modulo the lattice; -1 beyond `tolerance` Å."""
+    """Index into `targets` (m, 3) of the nearest target of each point (n, 3), modulo the lattice.
+
+    -1 beyond `tolerance` Å.
+    """
     if len(targets) == 0 or len(points) == 0:
         return np.full(len(points), -1, dtype=np.int64)
     copies, owner = _with_boundary_copies(wrap(targets, cell), cell, tolerance)

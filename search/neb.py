@@ -46,8 +46,9 @@ class Settings:
 class Band:
     """One relaxed band.
 
-    positions: (m, d), Å, unwrapped; energies: (m,), eV; force: largest force left, eV/Å. `parent` is the number of
-    the request it answers; `piece` counts along it when it was split. `reason` says why it did not converge.
+    positions: (m, d), Å, unwrapped; energies: (m,), eV; force: largest force left, eV/Å. `parent` is the
+    number of the request it answers; `piece` counts along it when it was split. `reason` says why it did
+    not converge.
     """
 
     positions: Floats
@@ -85,7 +86,7 @@ def relax_bands(force: Force, paths: Sequence[Floats], settings: Settings | None
         if not queue:
             break
         bands = _start(force, queue, settings)
-        settled, _, taken = relax(force, bands, settings.spring, settings.climb_below, settings.steps)
+        settled, _, _ = relax(force, bands, settings.spring, settings.climb_below, settings.steps)
         following: list[tuple[int, Floats]] = []
         cuts = _intermediate_minima(force, bands, settled) if generation < settings.max_splits else {}
         for row, (number, _) in enumerate(queue):
@@ -114,7 +115,7 @@ def _start(force: Force, queue: list[tuple[int, Floats]], settings: Settings) ->
 
 
 def _climb(force: Force, ready: list[tuple[int, Floats]], settings: Settings) -> list[Band]:
-    """The second half: climbing, then more images where the band between images is higher than the climber."""
+    """The second half: climbing, then more images where the band between images is higher."""
     results: list[Band] = []
     images = settings.n_images
     for attempt in range(3):
@@ -178,7 +179,8 @@ def _hidden_maximum(bands: Bands, row: int) -> bool:
 
 def _intermediate_minima(force: Force, bands: Bands, settled: np.ndarray) -> dict[int, tuple[int, Floats]]:
     """For bands with a dent: which image lies in it, and the minimum (d,) below that image."""
-    rows, images = [], []
+    rows: list[int] = []
+    images: list[int] = []
     for row in np.flatnonzero(settled):
         energies = bands.energies[row]
         inner = [
@@ -190,16 +192,16 @@ def _intermediate_minima(force: Force, bands: Bands, settled: np.ndarray) -> dic
         ]
         if inner:
             rows.append(int(row))
-            images.append(min(inner, key=lambda i, e=energies: float(e[i])))  # type: ignore[misc]
+            images.append(inner[int(np.argmin(energies[inner]))])
     if not rows:
         return {}
     minima, found = minimise(force, bands.positions[rows, images])
-    cuts = {}
-    for row, image, minimum, good in zip(rows, images, minima, found, strict=True):
-        ends = bands.positions[row][[0, -1]]
+    cuts: dict[int, tuple[int, Floats]] = {}
+    for number, image, minimum, good in zip(rows, images, minima, found, strict=True):
+        ends = bands.positions[number][[0, -1]]
         # A minimum that is one of the ends is a ripple of the band, not a site.
         if good and np.linalg.norm(ends - minimum, axis=1).min() > 0.05:
-            cuts[row] = (image, minimum)
+            cuts[number] = (image, minimum)
     return cuts
 
 
@@ -300,7 +302,7 @@ def refine(
     edges: Sequence[Edge] | None = None,
     settings: Settings | None = None,
 ) -> list[RefinedHop]:
-    """Check hops of a network with climbing-image bands through their saddles; both directions give one answer each.
+    """Check hops of a network with climbing-image bands through their saddles, one answer for each edge.
 
     Without `edges` every hop is taken in one of its two directions. The barriers found stand beside the
     network's; nothing is written to the network.
@@ -332,7 +334,7 @@ def _refined(edge: Edge, bands: list[Band], network: Graph) -> RefinedHop:
 
 
 def one_direction(network: Graph) -> list[Edge]:
-    """Every hop in one of its two directions: the first met of each pair of edges that share a saddle energy."""
+    """Every hop in one of its two directions: the first met of each pair of edges with one saddle."""
     seen: set[tuple[Any, ...]] = set()
     chosen: list[Edge] = []
     for source, target, key, data in network.edges(keys=True, data=True):
@@ -349,14 +351,15 @@ def one_direction(network: Graph) -> list[Edge]:
 
 def with_calculator(
     pairs: Sequence[tuple[Atoms, Atoms]],
-    calculator: Any,  # noqa: ANN401  # any ASE calculator
+    calculator: Any,  # any ASE calculator
     settings: Settings | None = None,
     batch: Callable[[list[Atoms]], tuple[Floats, Floats]] | None = None,
 ) -> list[Band]:
     """Bands between pairs of relaxed structures with an ASE calculator.
 
-    All pairs must have the same atoms, cell and constraints; fixed atoms stay. Each atom goes the shortest way.
-    `batch` may compute many images in one call: list of Atoms -> energies (n,), eV, forces (n, n_atoms, 3), eV/Å.
+    All pairs must have the same atoms, cell and constraints; fixed atoms stay. Each atom goes the shortest
+    way. `batch` may compute many images in one call: list of Atoms -> energies (n,), eV, forces (n,
+    n_atoms, 3), eV/Å.
     """
     if not pairs:
         return []
@@ -374,13 +377,13 @@ def with_calculator(
 def _shortest_steps(steps: Floats, atoms: Atoms) -> Floats:
     from ase.geometry import find_mic
 
-    return np.asarray(find_mic(steps, atoms.cell, atoms.pbc)[0])
+    return np.asarray(find_mic(steps, atoms.cell, atoms.pbc)[0])  # type: ignore[no-untyped-call]
 
 
 def _calculator_force(
     template: Atoms,
     calculator: Any,
-    batch: Callable[[list[Atoms]], tuple[Floats, Floats]] | None,  # noqa: ANN401
+    batch: Callable[[list[Atoms]], tuple[Floats, Floats]] | None,
 ) -> tuple[Ints, Force]:
     """Indices of the atoms that move, and a Force on their flattened coordinates."""
     from ase.constraints import FixAtoms
@@ -391,7 +394,7 @@ def _calculator_force(
             raise SearchError(f"Bands know FixAtoms only; the structure has a {type(constraint).__name__}.")
         fixed |= {int(i) for i in constraint.index}
     moving = np.array([i for i in range(len(template)) if i not in fixed], dtype=np.int64)
-    base = template.copy()
+    base = template.copy()  # type: ignore[no-untyped-call]
     base.set_constraint()
 
     def images(x: Floats) -> list[Atoms]:
@@ -410,11 +413,12 @@ def _calculator_force(
         for number, atoms in enumerate(images(x)):
             atoms.calc = calculator
             try:
-                energies[number] = atoms.get_potential_energy()
-                gradients[number] = -atoms.get_forces()[moving].ravel()
+                energies[number] = atoms.get_potential_energy()  # type: ignore[no-untyped-call]
+                gradients[number] = -atoms.get_forces()[moving].ravel()  # type: ignore[no-untyped-call]
             except Exception as error:
                 raise SearchError(
-                    f"The calculator raised {type(error).__name__} at image {number} of a batch of {len(x)}: {error}"
+                    f"The calculator raised {type(error).__name__} at image {number} of a batch of "
+                    f"{len(x)}: {error}"
                 ) from error
         return energies, gradients
 

@@ -1,19 +1,18 @@
 """The complete hopping network of a landscape, and the only writer of the graph contract."""
 
-import time
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from search import descent
+from search import descent, neb, pairs
 from search.critical import Polished, Sweep, joined, near_folds, polish, sweep_surface
 from search.errors import SearchError
 from search.graph import Graph
 from search.landscape import Evaluator, Landscape, Progress
 from search.lattice import Floats, Ints, merge_labels, nearest, wrap
 from search.sampling import Fit, fit_landscape, grid_shape
-from search.vibrations import guest_mass, vineyard
+from search.vibrations import guest_mass, hessians, vineyard
 
 SCHEMA = "hopping-graph/1"
 # Polished points closer than this are one point, Å; well above the polish's 1e-6 Å.
@@ -34,13 +33,14 @@ class Sites:
 
 @dataclass
 class Passes:
-    """Polished saddles with their ends: site numbers (n, 2) and images (n, 2, 3) relative to the wrapped saddle."""
+    """Polished saddles with their ends: site numbers (n, 2) and images (n, 2, 3), saddles being wrapped."""
 
     positions: Floats
     energies: Floats
     hessians: Floats
     ends: Ints = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
     images: Ints = field(default_factory=lambda: np.empty((0, 2, 3), dtype=np.int64))
+    labels: list[dict[str, object]] = field(default_factory=list)
 
 
 def build_network(
@@ -51,6 +51,9 @@ def build_network(
     prefactors: float | str = 1e13,
     seed: int = 0,
     *,
+    method: str = "saddles",
+    cutoff: float = 4.0,
+    keep_unconverged: bool = False,
     surface_tolerance: float = 1e-3,
     progress: Progress | None = None,
 ) -> Graph:
@@ -70,6 +73,12 @@ def build_network(
         one attempt frequency in Hz for all hops, or "vineyard" for each hop's own from Hessians.
     seed:
         where the surface is tested against the landscape; same seed, same network.
+    method:
+        "saddles" finds everything; "pairs" repeats the recipe of 2017, grid minima and bands between "
+        "all pairs
+        of sites closer than `cutoff`, with edges over hidden sites flagged `elementary=False`.
+    cutoff, keep_unconverged:
+        for "pairs": distance in Å, and whether bands that did not converge become edges (`converged=False`).
     surface_tolerance:
         largest sampled difference of surface and landscape below the cap, eV, that needs no refinement.
     progress:
@@ -85,20 +94,24 @@ def build_network(
     SearchError
         for arguments and landscapes that cannot give a network.
     """
-    began = time.perf_counter()
     attempt = _checked_prefactors(prefactors, guest)
     if not (np.isfinite(energy_cap) and energy_cap > 0):
         raise SearchError(
             f"energy_cap={energy_cap}: wanted eV above the lowest minimum, positive and finite, such as 2.0."
         )
+    if method not in {"saddles", "pairs"}:
+        raise SearchError(f"method={method!r}: wanted 'saddles' (complete) or 'pairs' (the recipe of 2017).")
     evaluate = Evaluator(landscape, progress=progress)
+    if method == "pairs":
+        return _from_pairs(
+            evaluate, grid_shape(grid, evaluate.cell), energy_cap, guest, attempt, cutoff, keep_unconverged
+        )
     fit = fit_landscape(evaluate, grid_shape(grid, evaluate.cell), energy_cap, surface_tolerance, seed)
     # The lowest minimum is not above the lowest point met, so this ceiling is not below the final one.
     ceiling = fit.lowest + energy_cap + 4.0 * min(fit.error.largest, 0.05 * energy_cap)
     sweep = sweep_surface(fit.surface, ceiling, progress)
     sites, passes, notes = _on_landscape(evaluate, fit, sweep, energy_cap)
     network = _write(sites, passes, evaluate.cell, guest, attempt)
-    total = time.perf_counter() - began
     network.graph["search"] = {
         "method": "saddles",
         "grid": list(fit.grid),
@@ -106,8 +119,6 @@ def build_network(
         "energy_cap": float(energy_cap),
         "seed": int(seed),
         "evaluations": evaluate.evaluations,
-        "seconds_landscape": evaluate.seconds,
-        "seconds_search": total - evaluate.seconds,
         "surface_error_max": fit.error.largest,
         "surface_error_rms": fit.error.rms,
         "surface_gradient_error_rms": fit.error.gradient_rms,
@@ -149,7 +160,8 @@ def _on_landscape(
     minima, saddles = np.flatnonzero(sweep.index == 0), np.flatnonzero(sweep.index == 1)
     if len(minima) == 0:
         raise SearchError(
-            f"No minimum lies within energy_cap={energy_cap} eV of the lowest grid energy {fit.lowest:.4f} eV; "
+            f"No minimum lies within energy_cap={energy_cap} eV of the lowest grid energy "
+            f"{fit.lowest:.4f} eV; "
             "the region below the cap is empty on this grid. Use a finer grid or a higher energy_cap."
         )
     low = polish(evaluate, sweep.positions[minima], sweep.hessians[minima], index=0)
@@ -163,7 +175,8 @@ def _on_landscape(
     )
     if not found_low.good.any():
         raise SearchError(
-            "No minimum of the surface is a minimum of the landscape: are its gradients those of its energies?"
+            "No minimum of the surface is a minimum of the landscape: are its gradients those of its "
+            "energies?"
         )
     sites, site_of = _merged(found_low, evaluate.cell)
     passes, pass_of = _merged(found_high, evaluate.cell)
@@ -206,8 +219,8 @@ def _on_landscape(
 def _doubtful(fit: Fit, sweep: Sweep, lost: Floats) -> Floats:
     """Places (n, 3), Å, where surface and landscape may disagree on whether a pair of critical points exists.
 
-    Boxes left undecided, points lost in polishing, and places that were hard to decide although nothing is there:
-    all near folds, where a small error makes or unmakes a minimum and a saddle together.
+    Boxes left undecided, points lost in polishing, and places that were hard to decide although nothing is
+    there: all near folds, where a small error makes or unmakes a minimum and a saddle together.
     """
     cell = fit.surface.cell
     undecided = sweep.undecided[:, :3] @ cell
@@ -224,7 +237,10 @@ def _doubtful(fit: Fit, sweep: Sweep, lost: Floats) -> Floats:
 def _ends_on_surface(
     fit: Fit, sweep: Sweep, minima: Ints, saddles: Ints, passes: Passes, pass_of: Ints, site_of: Ints
 ) -> tuple[Floats, Ints]:
-    """Ends (n, 2, 3), Å, of the descents from every pass, and the sites (n, 2) they name; -1 where they name none."""
+    """Ends (n, 2, 3), Å, of the descents from every pass, and the sites (n, 2) they name.
+
+    -1 where they name none.
+    """
     n, cell = len(passes.energies), fit.surface.cell
     ends, named = np.zeros((n, 2, 3)), np.full((n, 2), -1, dtype=np.int64)
     numbers = pass_of[: len(saddles)]
@@ -260,7 +276,10 @@ def _merged(points: Polished, cell: Floats) -> tuple[Passes, Ints]:
 def _descend_lost(
     evaluate: Evaluator, sites: Passes, passes: Passes, lost: Ints, ends: Floats, named: Ints
 ) -> tuple[Passes, Ints]:
-    """Saddles whose descent on the surface ended nowhere known descend on the landscape; new minima become sites."""
+    """Saddles whose descent on the surface ended nowhere known descend on the landscape.
+
+    New minima become sites.
+    """
     arrivals, arrived, _ = descent.on_landscape(evaluate, passes.positions[lost], passes.hessians[lost])
     flat = arrivals.reshape(-1, 3)
     found = nearest(flat, sites.positions, evaluate.cell, SAME)
@@ -331,9 +350,74 @@ def _write(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt: floa
                 image=[int(x) for x in image],
                 saddle_position=[float(x) for x in passes.positions[row] - home @ cell],
                 saddle_energy=float(passes.energies[row]),
-                converged=True,
-                method="saddle",
+                **{"converged": True, "method": "saddle", **(passes.labels[row] if passes.labels else {})},
                 hop=row,
             )
     network.graph["loops"] = loops
     return network
+
+
+def _from_pairs(
+    evaluate: Evaluator,
+    grid: tuple[int, int, int],
+    energy_cap: float,
+    guest: str,
+    attempt: float | str,
+    cutoff: float,
+    keep_unconverged: bool,
+) -> Graph:
+    """The network of the recipe of 2017; what it leaves out is counted in graph["search"]."""
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise SearchError(f"cutoff={cutoff}: wanted the largest length of a hop in Å, such as 4.0.")
+    positions, energies, at_sites = pairs.grid_sites(evaluate, grid, energy_cap)
+    near = pairs.near_pairs(positions, evaluate.cell, cutoff)
+    bands = pairs.bands_between(evaluate, positions, near, neb.Settings()) if near else []
+    chosen = [
+        row for row, band in enumerate(bands) if _usable(band, keep_unconverged, energies.min() + energy_cap)
+    ]
+    saddles = np.array([bands[row].saddle for row in chosen]).reshape(-1, 3)
+    at_saddles = hessians(evaluate, saddles)
+    whole = [
+        row
+        for row, h in enumerate(at_saddles)
+        if attempt != "vineyard" or (np.linalg.eigvalsh(h) < 0).sum() == 1
+    ]
+    images = [[np.zeros(3, dtype=np.int64), near[chosen[row]][2]] for row in whole]
+    passes = Passes(
+        saddles[whole],
+        np.array([bands[chosen[row]].energies.max() for row in whole]),
+        at_saddles[whole],
+        np.array([near[chosen[row]][:2] for row in whole], dtype=np.int64).reshape(-1, 2),
+        np.array(images, dtype=np.int64).reshape(-1, 2, 3),
+        [
+            {
+                "converged": bands[chosen[row]].converged,
+                "method": "pairs",
+                "elementary": pairs.elementary(bands[chosen[row]]),
+            }
+            for row in whole
+        ],
+    )
+    network = _write(Sites(positions, energies, at_sites), passes, evaluate.cell, guest, attempt)
+    network.graph["search"] = {
+        "method": "pairs",
+        "grid": list(grid),
+        "energy_cap": float(energy_cap),
+        "cutoff": float(cutoff),
+        "evaluations": evaluate.evaluations,
+        "pairs": len(near),
+        "bands_not_converged": [
+            {"source": int(i), "target": int(j), "image": [int(x) for x in image], "reason": band.reason}
+            for (i, j, image), band in zip(near, bands, strict=True)
+            if not band.converged
+        ],
+        "bands_not_elementary": sum(not pairs.elementary(band) for band in bands),
+        "refused_for_vineyard": len(chosen) - len(whole),
+    }
+    return network
+
+
+def _usable(band: neb.Band, keep_unconverged: bool, ceiling: float) -> bool:
+    """Whether a band may become an edge: converged (or asked for), below the cap, a rise on both sides."""
+    rises = band.barrier > 0 and band.barrier_back > 0 and bool(np.isfinite(band.energies).all())
+    return (band.converged or keep_unconverged) and rises and float(band.energies.max()) <= ceiling

@@ -80,9 +80,10 @@ def _oriented(network: Graph, edge: Edge, lines: list[Floats], arrived: np.ndarr
         off = max(float(np.linalg.norm(back)), float(np.linalg.norm(line[-1] - end)))
         if arrived.all() and off < 0.05:
             line[0], line[-1] = start, end
-            return line
+            return np.asarray(line)
     raise SearchError(
-        f"The saddle of hop {edge} does not lead down to its two ends on this landscape: is it the network's own?"
+        f"The saddle of hop {edge} does not lead down to its two ends on this landscape: is it the "
+        f"network's own?"
     )
 
 
@@ -90,4 +91,4 @@ def _resampled(line: Floats, n_images: int) -> Floats:
     """`n_images` points at equal arc lengths along a line (m, 3)."""
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     wanted = np.linspace(0.0, length[-1], n_images)
-    return np.stack([np.interp(wanted, length, line[:, axis]) for axis in range(3)], axis=1)
+    return np.asarray(np.stack([np.interp(wanted, length, line[:, axis]) for axis in range(3)], axis=1))

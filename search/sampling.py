@@ -1,8 +1,8 @@
 """Where the landscape is asked: a coarse grid with gradients first, finer only where atoms can go.
 
-Level 0 evaluates every second point of the wanted grid in each direction and refines it with the gradients. If
-the surface is not accurate enough on a sample of the points in between, level 1 evaluates those of them that the
-first surface puts below the cap, with a margin; inside the cores the prediction of level 0 is kept.
+Level 0 evaluates every second point of the wanted grid in each direction and refines it with the gradients.
+If the surface is not accurate enough on a sample of the points in between, level 1 evaluates those of them
+that the first surface puts below the cap, with a margin; inside the cores the prediction of level 0 is kept.
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def grid_shape(grid: object, cell: Floats) -> tuple[int, int, int]:
 def fit_landscape(
     evaluate: Evaluator, grid: tuple[int, int, int], energy_cap: float, tolerance: float, seed: int
 ) -> Fit:
-    """The surface for all energies up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had."""
+    """The surface up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had."""
     cell = evaluate.cell
     coarse = tuple(max(4, n // 2) for n in grid)
     energies, gradients = evaluate(_grid_points(coarse, cell), stage="grid")
@@ -91,7 +91,8 @@ def fit_landscape(
         )
     if np.abs(gradients[finite]).max() < 1e-12 and np.ptp(energies[finite]) < 1e-12:
         raise SearchError(
-            "The landscape is flat: energy the same and gradient zero at every grid point, so it has no isolated sites."
+            "The landscape is flat: energy the same and gradient zero at every grid point, so it has no "
+            "isolated sites."
         )
     width = max(energy_cap, 0.5)
     lowest = float(energies[finite].min())
@@ -127,17 +128,17 @@ def _refine(
     tolerance: float,
     random: np.random.Generator,
 ) -> Fit:
-    """Level 1: test the surface of level 0 on some of the points in between, then add others until it passes."""
+    """Level 1: test the surface on some of the points in between, then add others until it passes."""
     fine, transform, cell = refined.shape, surface.transform, surface.cell
     half = (fine[0] // 2, fine[1] // 2, fine[2] // 2)
     v, slope = _predicted(surface, refined, known)
-    done = np.zeros(fine, dtype=bool)
+    done: NDArray[np.bool_] = np.zeros(fine, dtype=bool)
     done[::2, ::2, ::2] = True
-    done = done.ravel()
+    done = done.reshape(-1)
     error = None
-    wall = np.zeros(fine, dtype=bool)
+    wall: NDArray[np.bool_] = np.zeros(fine, dtype=bool)
     wall[::2, ::2, ::2] = ~finite.reshape(half)
-    wall = wall.ravel()
+    wall = wall.reshape(-1)
     spent = len(known[0])
     for margin, reach in _STAGES:
         inside = refined <= transform.value(lowest + margin * energy_cap)
@@ -181,7 +182,7 @@ def _refine(
 def _behind_walls(
     v: Floats, slope: Floats, wall: NDArray[np.bool_], done: NDArray[np.bool_], surface: Surface
 ) -> tuple[Floats, Floats]:
-    """The fine grid, shaped, with walls and the unasked points around them continued from what was evaluated."""
+    """The fine grid, shaped, with walls and unasked points around them continued from what was evaluated."""
     fine = surface.shape if np.prod(surface.shape) == v.size else tuple(n // 2 for n in surface.shape)
     values, gradients = v.reshape(fine), slope.reshape(*fine, 3)
     if not wall.any():
@@ -237,7 +238,7 @@ def sample_error(
 
 
 def compare(surface: Surface, positions: Floats, energies: Floats, gradients: Floats) -> SurfaceError:
-    """Errors of the surface against landscape energies (n,), eV, and gradients (n, 3), eV/Å, at positions (n, 3), Å."""
+    """Errors of the surface against energies (n,), eV, and gradients (n, 3), eV/Å, at positions (n, 3), Å."""
     if len(positions) == 0:
         return SurfaceError(0, np.inf, np.inf, np.inf)
     fitted, slopes, _ = surface.energies(positions)

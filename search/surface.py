@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from search import _spline
-from search.lattice import Floats
+from search.lattice import Floats, Ints
 
 Complexes = NDArray[np.complex128]
 # Hermite interpolation minimises Σ |u(K)|² (|K|² h² + κ²)^s: the smoother the landscape, the larger s pays.
@@ -30,7 +30,10 @@ class Transform:
     wall: float
 
     def forward(self, energies: Floats, gradients: Floats) -> tuple[Floats, Floats]:
-        """Energies (n,), eV, and gradients (n, 3), eV/Å -> v (n,) and its gradient (n, 3), 1/Å; +inf allowed."""
+        """Energies (n,), eV, and gradients (n, 3), eV/Å -> v (n,) and its gradient (n, 3), 1/Å.
+
+        +inf allowed.
+        """
         y = np.maximum(1.0 + (energies - self.origin) / self.width, 1e-6)
         decay = 1.0 / y + 1.0 / self.wall
         slope = np.zeros_like(y)
@@ -85,7 +88,7 @@ class Surface:
         return values, gradients @ self.inverse.T, self.inverse @ hessians @ self.inverse.T
 
     def energies(self, positions: Floats) -> tuple[Floats, Floats, Floats]:
-        """Energies (n,), eV, gradients (n, 3), eV/Å, Hessians (n, 3, 3), eV/Å², at Cartesian points (n, 3), Å."""
+        """Energies (n,), eV, gradients (n, 3), eV/Å, Hessians (n, 3, 3), eV/Å², at positions (n, 3), Å."""
         values, gradients, hessians = self.raw(positions @ self.inverse)
         energy, first, second = self.transform.backward(values)
         outer = gradients[:, :, None] * gradients[:, None, :]
@@ -106,7 +109,7 @@ def fit_spline(values: Floats, cell: Floats, transform: Transform) -> Surface:
         spectrum /= response.reshape([-1 if a == axis else 1 for a in range(3)])
     coefficients = fft.irfftn(spectrum, s=values.shape)
     padded = np.pad(coefficients, [(2, 3)] * 3, mode="wrap")
-    return Surface(np.ascontiguousarray(padded), cell, np.linalg.inv(cell), transform)
+    return Surface(np.ascontiguousarray(padded), cell, np.asarray(np.linalg.inv(cell)), transform)
 
 
 def hermite_refine(values: Floats, gradients: Floats, cell: Floats) -> Floats:
@@ -121,7 +124,7 @@ def hermite_refine(values: Floats, gradients: Floats, cell: Floats) -> Floats:
         [fft.rfftn(values), *(-1j * fft.rfftn(gradients[..., axis]) for axis in range(3))], axis=-1
     )
     spacing = float(np.linalg.norm(cell, axis=1).mean() / np.mean(shape))
-    reciprocal = 2.0 * np.pi * np.linalg.inv(cell).T  # row i: wave vector of index i
+    reciprocal = np.asarray(2.0 * np.pi * np.linalg.inv(cell).T)  # row i: wave vector of index i
     answer = np.empty((8, *spectra.shape[:3]), dtype=np.complex128)
     _hermite_spectra(
         np.array(shape), reciprocal * spacing, spectra / np.array([1, *[1 / spacing] * 3]), answer
@@ -134,7 +137,9 @@ def hermite_refine(values: Floats, gradients: Floats, cell: Floats) -> Floats:
 
 
 @njit(cache=True)
-def _hermite_spectra(shape, reciprocal, data, answer):
+def _hermite_spectra(  # noqa: C901
+    shape: Ints, reciprocal: Floats, data: Complexes, answer: Complexes
+) -> None:
     """Spectra of the interpolant on the eight half-shifted grids.
 
     shape: (3,); reciprocal: (3, 3), wave vectors times spacing; data: (n1, n2, m, 4) spectra of the value and

@@ -21,7 +21,10 @@ def guest_mass(guest: str) -> float:
 
 
 def hessians(evaluate: Evaluator, positions: Floats, step: float = 0.005) -> Floats:
-    """Hessians (n, 3, 3), eV/Å², at positions (n, 3), Å, by central differences of the gradient; 6 calls a point."""
+    """Hessians (n, 3, 3), eV/Å², at positions (n, 3), Å, by central differences of the gradient.
+
+    6 calls a point.
+    """
     n = len(positions)
     shifts = step * np.concatenate([np.eye(3), -np.eye(3)])
     points = (positions[:, None, :] + shifts[None, :, :]).reshape(-1, 3)
@@ -40,7 +43,8 @@ def vineyard(site: Floats, saddle: Floats, mass: float) -> float:
     at_site, at_saddle = np.linalg.eigvalsh(site), np.linalg.eigvalsh(saddle)
     if (at_site <= 0).any() or (at_saddle < 0).sum() != 1 or (at_saddle == 0).any():
         raise SearchError(
-            f"Vineyard's rule needs a minimum and a first-order saddle; curvatures are {np.round(at_site, 6).tolist()} "
+            f"Vineyard's rule needs a minimum and a first-order saddle; curvatures are "
+            f"{np.round(at_site, 6).tolist()} "
             f"at the site and {np.round(at_saddle, 6).tolist()} at the saddle, eV/Å²."
         )
     ratio = np.prod(at_site) / np.prod(at_saddle[1:])

@@ -20,8 +20,8 @@ def continued(
 ) -> tuple[Floats, Floats]:
     """Fill unknown points of a periodic grid from their known neighbours.
 
-    values: (n1, n2, n3); gradients: (n1, n2, n3, 3), 1/Å; known: (n1, n2, n3); ceiling: no filled value is above
-    it, and what no layer reaches has it, with zero gradient.
+    values: (n1, n2, n3); gradients: (n1, n2, n3, 3), 1/Å; known: (n1, n2, n3); ceiling: no filled value is
+    above it, and what no layer reaches has it, with zero gradient.
     """
     values, gradients = np.where(known, values, ceiling), np.where(known[..., None], gradients, 0.0)
     filled = known.copy()
