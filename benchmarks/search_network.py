@@ -1,4 +1,4 @@
-"""How complete, how cheap and how fast is the network of an 84-atom random host?
+"""Measure how complete, how cheap and how fast the network of an 84-atom random host is.
 
 Prints a table and, last, one JSON line. The reference follows eigenvectors on the landscape itself from every
 point of a grid below the cap; it takes a minute or so. Usage: python benchmarks/search_network.py [seed]
@@ -42,7 +42,7 @@ def morse_sum(points, atoms, depth, length, reach, energies, gradients):
 
 
 class MorseHost:
-    """84 atoms in a cubic cell of 10.28 Å, a guest bound to them by Morse pairs; counts and times its calls."""
+    """84 atoms in a cube of 10.28 Å, a guest bound to them by Morse pairs; counts and times its calls."""
 
     def __init__(self, seed, n_atoms=84, length=10.28, reach=6.0):
         random = np.random.default_rng(seed)

@@ -19,7 +19,7 @@ from iondiff.errors import IondiffError
 
 app = typer.Typer(
     name="diffusion-network",
-    help="How fast an atom moves through a solid: potentials, hopping graphs, exact and Monte Carlo transport.",
+    help="How fast an atom moves through a solid: potentials, hopping graphs, transport.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -66,7 +66,11 @@ def label_command(config: ConfigArgument, output: OutputOption, workers: Workers
     host = read_host(settings.host.file)
     with RunFolder(output) as folder, StageBars() as bars:
         made = make_labels(
-            settings, host, folder.path / "labels.jsonl", workers, lambda done, total: bars("label", done, total)
+            settings,
+            host,
+            folder.path / "labels.jsonl",
+            workers,
+            lambda done, total: bars("label", done, total),
         )
         write_labels(folder.path / "labels.jsonl.gz", made)
     console.print(f"{len(made)} labels in {output / 'labels.jsonl.gz'}")
@@ -117,10 +121,10 @@ def main() -> None:
         app()
     except (IondiffError, kmc.GraphError, search.SearchError) as error:
         console.file.flush()
-        print(f"diffusion-network: {error}", file=sys.stderr)  # noqa: T201
+        print(f"diffusion-network: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(  # noqa: T201
+        print(
             "diffusion-network: interrupted; what is finished is kept, the same command goes on from there",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""The configuration of a run: TOML in, checked values out. Defaults, checks and documentation are one text."""
+"""The configuration of a run: TOML in, checked values out. Defaults, checks, documentation: one text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ase.data import chemical_symbols
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 
 from iondiff.errors import ConfigError
 from iondiff.training import TrainingSettings
@@ -37,7 +45,7 @@ class LabelSection(_Section):
     test_count: PositiveInt = 200
     """Of these, how many are never trained on."""
     core_count: int = Field(100, ge=0)
-    """Further labels inside the walls, between `core_distance` and the first distance of `keep`; never tested on."""
+    """Further labels inside the walls, from `core_distance` to the nearest of `keep`; not tested on."""
     core_distance: PositiveFloat = 1.1
     """Å to the nearest host atom; the potential is infinite inside."""
     grid: Grid = (50, 50, 50)
@@ -182,7 +190,9 @@ def _known_keys(sections: list[str]) -> list[str]:
     model: type[BaseModel] = RunConfig
     for name in sections:
         annotation = model.model_fields[name].annotation
-        candidates = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        candidates = [
+            a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)
+        ]
         if not candidates:
             return sorted(model.model_fields)
         model = candidates[0]
@@ -191,9 +201,7 @@ def _known_keys(sections: list[str]) -> list[str]:
 
 def _absolute(config: RunConfig, folder: Path) -> RunConfig:
     def resolve(section: _Section) -> _Section:
-        changed = {
-            name: (folder / value).resolve() for name, value in section if isinstance(value, Path)
-        }
+        changed = {name: (folder / value).resolve() for name, value in section if isinstance(value, Path)}
         return section.model_copy(update=changed)
 
     sections = {name: resolve(value) for name, value in config if isinstance(value, _Section)}

@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 console = Console()
@@ -73,7 +80,9 @@ def print_search(folder: Path) -> None:
     """Counts of sites and hops, and the certificate."""
     sites, hops = pd.read_csv(folder / "sites.csv"), pd.read_csv(folder / "hops.csv")
     certificate = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
-    console.print(f"{len(sites)} sites, {len(hops)} hops; certificate: {certificate['text']}", highlight=False)
+    console.print(
+        f"{len(sites)} sites, {len(hops)} hops; certificate: {certificate['text']}", highlight=False
+    )
 
 
 def print_summary(folder: Path, summary: dict[str, Any]) -> None:
@@ -97,11 +106,15 @@ def print_summary(folder: Path, summary: dict[str, Any]) -> None:
         f"{summary['activation_energy_eV']:.3f} ± {summary['activation_energy_error_eV']:.3f} eV",
     )
     factors = summary["D_factor_of_the_potential"]
-    table.add_row("factor in D from the potential's error", ", ".join(f"{f:.2f} at {t} K" for t, f in factors.items()))
+    table.add_row(
+        "factor in D from the potential's error", ", ".join(f"{f:.2f} at {t} K" for t, f in factors.items())
+    )
     complete = "complete" if summary["certificate_complete"] else "not shown to be complete"
     table.add_row("certificate", complete)
     teacher = summary["teacher_max_path_error_eV"]
-    table.add_row("largest difference from the teacher", "not run" if teacher is None else f"{teacher:.3f} eV")
+    table.add_row(
+        "largest difference from the teacher", "not run" if teacher is None else f"{teacher:.3f} eV"
+    )
     table.add_row("report", str(folder / "report.html"))
     console.print(table)
 

@@ -66,7 +66,8 @@ class RunFolder:
             return False
         hashes = record.get("outputs", {})
         return all(
-            (self.path / name).exists() and file_hash(self.path / name) == hashes.get(name) for name in outputs
+            (self.path / name).exists() and file_hash(self.path / name) == hashes.get(name)
+            for name in outputs
         )
 
     def mark_done(self, stage: str, key: str, outputs: tuple[str, ...], seconds: float) -> None:
@@ -77,5 +78,7 @@ class RunFolder:
 
     def seconds(self) -> dict[str, float]:
         """Wall seconds of every finished stage."""
-        records = {path.stem: self._record(path.stem) for path in sorted((self.path / "stages").glob("*.json"))}
+        records = {
+            path.stem: self._record(path.stem) for path in sorted((self.path / "stages").glob("*.json"))
+        }
         return {name: record["seconds"] for name, record in records.items() if record}

@@ -7,6 +7,7 @@ import platform
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -90,12 +91,13 @@ def read_host(path: Path) -> Atoms:
         atoms = one_structure(path)
     except FileNotFoundError:
         raise HostError(f"host structure {path} does not exist") from None
-    except Exception as error:  # noqa: BLE001  (ASE's readers raise whatever their parsers raise)
+    except Exception as error:
         raise HostError(f"host structure {path} cannot be read: {error}") from error
     check_host(atoms)
     if len(set(atoms.get_chemical_symbols())) > 2:
         raise HostError(
-            f"host structure {path} has {len(set(atoms.get_chemical_symbols()))} elements; the default symmetry "
+            f"host structure {path} has {len(set(atoms.get_chemical_symbols()))} elements; the default "
+            "symmetry "
             "functions are for one or two"
         )
     return atoms
@@ -108,12 +110,18 @@ def labels(context: Context) -> None:
     if config.labels.file is not None:
         found = read_labels(config.labels.file, host_atoms, config.guest)
     else:
-        found = make_labels(config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels"))
+        found = make_labels(
+            config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels")
+        )
     write_labels(context.folder / "labels.jsonl.gz", found)
 
 
 def make_labels(
-    config: RunConfig, host_atoms: Atoms, checkpoint: Path, workers: int | None, progress: Callable[[int, int], None]
+    config: RunConfig,
+    host_atoms: Atoms,
+    checkpoint: Path,
+    workers: int | None,
+    progress: Callable[[int, int], None],
 ) -> LabelSet:
     """Label the grid part and the core part of a configuration."""
     settings = config.labels
@@ -131,16 +139,19 @@ def make_labels(
     found: list = []
     provenance: dict[str, Any] = {}
     for part, points in parts.items():
-        done_before = len(found)
         made = label_points(
             host_atoms, config.guest, points, settings.calculator, settings.calculator_kwargs,
             checkpoint=checkpoint, part=part, spring=settings.spring, fmax=settings.fmax,
             precondition=settings.precondition, workers=workers, provenance={"seed": config.seed},
-            progress=lambda done, _, before=done_before: progress(before + done, total),
+            progress=partial(_shifted, progress, len(found), total),
         )  # fmt: skip
         found += made.labels
         provenance = made.provenance
     return LabelSet(found, provenance)
+
+
+def _shifted(progress: Callable[[int, int], None], before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
 
 
 def train(context: Context) -> None:
@@ -149,7 +160,9 @@ def train(context: Context) -> None:
     host_atoms = context.host()
     found = read_labels(context.folder / "labels.jsonl.gz", host_atoms, config.guest)
     training, test = split(found, config.labels.test_count, config.seed)
-    functions = default_guest_set(host_elements(host_atoms), config.network.cutoff, config.network.angular_cutoff)
+    functions = default_guest_set(
+        host_elements(host_atoms), config.network.cutoff, config.network.angular_cutoff
+    )
     wall = min(config.labels.core_distance, float(min(label.min_distance_A for label in training.labels)))
     potential = train_guest(
         host_atoms, config.guest, functions, training.positions, training.energies, training.gradients,
@@ -181,11 +194,15 @@ def split(found: LabelSet, test_count: int, seed: int) -> tuple[LabelSet, LabelS
     """Training and test labels: the test is drawn from the converged grid part alone."""
     grid = found.select("grid")
     if len(grid) <= test_count:
-        raise LabelError(f"{len(grid)} converged grid labels, {test_count} of them wanted for the test; make more labels")
+        raise LabelError(
+            f"{len(grid)} converged grid labels, {test_count} of them wanted for the test; make more labels"
+        )
     order = np.random.default_rng([seed, 7]).permutation(len(grid))
     test = {grid.labels[i].index for i in order[:test_count]}
     training = [x for x in found.select().labels if x.part != "grid" or x.index not in test]
-    return LabelSet(training, found.provenance), LabelSet([x for x in grid.labels if x.index in test], found.provenance)
+    return LabelSet(training, found.provenance), LabelSet(
+        [x for x in grid.labels if x.index in test], found.provenance
+    )
 
 
 def training_report(potential: Any, host_atoms: Atoms, training: LabelSet, test: LabelSet) -> dict[str, Any]:
@@ -240,7 +257,9 @@ def search_network(context: Context) -> None:
         certificate = certificate_record(search.certify(landscape, network))
     # How long it took is no property of the network; the same run must give the same file.
     record = network.graph["search"]
-    network.graph["search"] = {name: value for name, value in record.items() if not name.startswith("seconds")}
+    network.graph["search"] = {
+        name: value for name, value in record.items() if not name.startswith("seconds")
+    }
     kmc.validate(network)
     kmc.write_graph(network, context.folder / "network.json")
     write_table(search.sites_table(network), context.folder / "sites.csv")
@@ -275,7 +294,9 @@ def transport(context: Context) -> None:
     notes = []
     for place, temperature in enumerate(temperatures):
         context.progress("transport", place, len(temperatures))
-        walked, note = walk(network, temperature, settings.walkers, settings.hops, context.config.seed + place)
+        walked, note = walk(
+            network, temperature, settings.walkers, settings.hops, context.config.seed + place
+        )
         rows.append(pd.DataFrame([walked]))
         notes += note
     context.progress("transport", len(temperatures), len(temperatures))
@@ -301,7 +322,9 @@ def transport(context: Context) -> None:
             "activation_energy_fit_error_eV": float(fit.Ea_error),
             "potential_uncertainty": spread,
             "D0_cm2_s": float(fit.D0),
-            "activation_energy_exact_eV": {str(t): float(kmc.activation_energy(network, t)) for t in temperatures},
+            "activation_energy_exact_eV": {
+                str(t): float(kmc.activation_energy(network, t)) for t in temperatures
+            },
             "percolation": {
                 "rank": int(percolation.rank),
                 **{f"barrier_{n}d_eV": barrier for n, barrier in zip((1, 2, 3), barriers, strict=True)},
@@ -312,7 +335,9 @@ def transport(context: Context) -> None:
     )
 
 
-def walk(network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, seed: int) -> tuple[dict, list[str]]:
+def walk(
+    network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, seed: int
+) -> tuple[dict, list[str]]:
     """One row of D(T) by kinetic Monte Carlo; a walk too short for its own error bar is kept and says so."""
     run = kmc.simulate(network, temperature=temperature, n_walkers=walkers, n_hops=hops, seed=seed)
     notes = []
@@ -321,7 +346,12 @@ def walk(network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, 
     except kmc.NotConvergedError as error:
         estimate = error.estimate
         notes.append(f"walk at {temperature:g} K: {error}")
-    row = {"temperature": temperature, "D": float(estimate.value), "D_error": float(estimate.error), "method": "walk"}
+    row = {
+        "temperature": temperature,
+        "D": float(estimate.value),
+        "D_error": float(estimate.error),
+        "method": "walk",
+    }
     return row, notes
 
 
@@ -347,7 +377,9 @@ def read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"evidence file {path} does not exist; make it with the case study's script or drop the key") from None
+        raise RunError(
+            f"evidence file {path} does not exist; make it with the case study's script or drop the key"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise RunError(f"evidence file {path} cannot be read: {error}") from error
     if not isinstance(record, dict):
@@ -356,14 +388,14 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def compare_with_teacher(record: dict[str, Any], landscape: GuestLandscape) -> dict[str, Any]:
-    """Network energies of this run beside the teacher's at the same places, both from the start of each band."""
+    """Energies of this run's network beside the teacher's, both counted from the start of each band."""
     hops = []
     for hop in record["hops"]:
         teacher = np.array(hop["energy_teacher_eV"])
         network = landscape.energy_and_gradient(np.array(hop["positions_A"]))[0]
         difference = (network - network[0]) - (teacher - teacher[0])
         if not np.isfinite(difference).all():
-            raise RunError(f"the potential is infinite on the band {hop['source']}-{hop['target']} the teacher was asked about")
+            raise RunError(f"the potential is infinite on the teacher's band {hop['source']}-{hop['target']}")
         hops.append(
             {
                 **hop,
@@ -393,7 +425,14 @@ def provenance(folder: Path) -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    files = ("config.toml", "host.extxyz", "labels.jsonl.gz", "potential.nnp", "network.json", "diffusivity.csv")
+    files = (
+        "config.toml",
+        "host.extxyz",
+        "labels.jsonl.gz",
+        "potential.nnp",
+        "network.json",
+        "diffusivity.csv",
+    )
     return {
         "versions": versions,
         "platform": platform.platform(),

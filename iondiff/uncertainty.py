@@ -1,9 +1,9 @@
 """What the potential's own error does to D and to the activation energy.
 
 Walks and fits have statistical errors; the larger question is how wrong the energies of sites and passes are.
-Their errors are taken as independent and normal, as large as the potential's errors on test labels of the same
-height, and carried through the exact solution: a spread of D and of the activation energy comes out. What this
-leaves out is the teacher's own error and the finite host.
+Their errors are taken as independent and normal, as large as the potential's errors on test labels of the
+same height, and carried through the exact solution: a spread of D and of the activation energy comes out.
+What this leaves out is the teacher's own error and the finite host.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ def error_at_height(bins: Sequence[dict[str, Any]], heights: np.ndarray) -> np.n
     return errors[np.clip(place, 0, len(errors) - 1)]
 
 
-def perturbed(network: nx.MultiDiGraph, lowest: float, bins: Sequence[dict[str, Any]], generator: Any) -> nx.MultiDiGraph:
+def perturbed(
+    network: nx.MultiDiGraph, lowest: float, bins: Sequence[dict[str, Any]], generator: Any
+) -> nx.MultiDiGraph:
     """A copy of the network with every site and pass moved by a random error of its height.
 
-    Both directions of a hop keep a common saddle energy. A pass that would sink below one of its sites stays at
-    the higher one: the error of a shallow barrier is bounded by the barrier.
+    Both directions of a hop keep a common saddle energy. A pass that would sink below one of its sites stays
+    at the higher one: the error of a shallow barrier is bounded by the barrier.
     """
     changed = network.copy()
     nodes = list(network.nodes)
@@ -45,7 +47,7 @@ def perturbed(network: nx.MultiDiGraph, lowest: float, bins: Sequence[dict[str, 
     moved: dict[tuple[Any, ...], float] = {}
     for source, target, key, data in network.edges(keys=True, data=True):
         saddle = network.nodes[source]["energy"] + data["barrier"]
-        # The pass itself names the pair of directions; sites and image tell parallel passes of one energy apart.
+        # Both directions must find the same entry; parallel passes differ in image or energy.
         forward = (source, target, *data["image"])
         backward = (target, source, *(-c for c in data["image"]))
         name = (*min(forward, backward), round(saddle, 7))
@@ -83,8 +85,8 @@ def potential_uncertainty(
     Returns
     -------
     dict
-        ``activation_energy_eV`` (standard deviation), ``D_factor`` by temperature (exp of the standard deviation
-        of ln D), ``draws``.
+        ``activation_energy_eV`` (standard deviation), ``D_factor`` by temperature (exp of the standard
+        deviation of ln D), ``draws``.
     """
     generator = np.random.default_rng([seed, 11])
     slopes, logs = [], []

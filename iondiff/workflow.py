@@ -27,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: what it runs, which parts of the configuration and which files it depends on, what it writes."""
+    """What a stage runs, which parts of the configuration and which files it depends on, what it writes."""
 
     name: str
     run: Callable[[stages.Context], None]

@@ -1,4 +1,4 @@
-"""The walk itself: arrays in, arrays out. One hop is one random word, one comparison and two loads from one cache line."""
+"""The walk itself: one hop is one random word, one comparison and two loads from one cache line."""
 
 from __future__ import annotations
 

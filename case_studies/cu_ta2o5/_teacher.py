@@ -1,4 +1,4 @@
-"""What the case study's scripts share: the run's host, and labels at given places with the run's own settings."""
+"""What the case study's scripts share: a run's host, and labels at given places with its own settings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class Study:
         table = table[table["source"] != table["target"]].head(count)
         return [(int(r.source), int(r.target), int(r.key), float(r.share)) for r in table.itertuples()]
 
-    def label(self, points: np.ndarray, name: str, spring: float | None = None, workers: int | None = None) -> LabelSet:
+    def label(
+        self, points: np.ndarray, name: str, spring: float | None = None, workers: int | None = None
+    ) -> LabelSet:
         """Teacher labels at `points` (n, 3), Å, relaxed as the labels of the case study were."""
         settings = self.config.labels
         (self.run / "teacher").mkdir(exist_ok=True)
@@ -59,7 +61,9 @@ class Study:
 
 def study(description: str | None, *extra: tuple[str, type, object, str]) -> tuple[Study, argparse.Namespace]:
     """Command line of a script: the run folder, and further options (name, type, default, help)."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, nargs="?", default=FOLDER.parents[1] / "runs" / "cu_ta2o5")
     parser.add_argument("--config", type=Path, default=FOLDER / "config.toml")
     parser.add_argument("--workers", type=int, default=None)

@@ -2,8 +2,8 @@
 
     python case_studies/cu_ta2o5/add_path_labels.py runs/cu_ta2o5 --height 1.5
 
-Random points rarely fall on a site or a pass, where the accuracy is needed. The added labels are of part "path":
-they are trained on and never tested on.
+Random points rarely fall on a site or a pass, where the accuracy is needed. The added labels are of part
+"path": they are trained on and never tested on.
 """
 
 import numpy as np
@@ -21,7 +21,9 @@ def main() -> None:
     )
     network = case.network
     lowest = min(energy for _, energy in network.nodes(data="energy"))
-    points = [data["position"] for _, data in network.nodes(data=True) if data["energy"] < lowest + options.height]
+    points = [
+        data["position"] for _, data in network.nodes(data=True) if data["energy"] < lowest + options.height
+    ]
     points += [
         data["saddle_position"]
         for source, target, data in network.edges(data=True)
@@ -40,7 +42,8 @@ def main() -> None:
     offset = sum(label.part == "path" for label in shipped.labels)
     added = case.label(np.array(fresh), f"path{offset}", workers=options.workers)
     renamed = [
-        type(label)(**{**vars(label), "part": "path", "index": offset + label.index}) for label in added.labels
+        type(label)(**{**vars(label), "part": "path", "index": offset + label.index})
+        for label in added.labels
     ]
     write_labels(FOLDER / "labels.jsonl.gz", LabelSet(shipped.labels + renamed, shipped.provenance))
     print(f"{len(renamed)} labels added to {len(shipped)}: {FOLDER / 'labels.jsonl.gz'}")

@@ -2,8 +2,8 @@
 
     python case_studies/cu_ta2o5/check_teacher.py runs/cu_ta2o5
 
-The host is relaxed around the guest at every image as it was for the labels. A run compares its own network with
-these energies at the same places, so the figure it prints belongs to that run.
+The host is relaxed around the guest at every image as it was for the labels. A run compares its own network
+with these energies at the same places, so the figure it prints belongs to that run.
 """
 
 import numpy as np
@@ -18,7 +18,9 @@ def main() -> None:
     network, landscape = case.network, case.landscape
     bands = []
     for source, target, key, share in case.carrying_hops(options.hops):
-        positions, _ = search.minimum_energy_path(landscape, network, (source, target, key), n_images=options.images)
+        positions, _ = search.minimum_energy_path(
+            landscape, network, (source, target, key), n_images=options.images
+        )
         bands.append((source, target, key, share, positions))
     labels = case.label(np.concatenate([band[-1] for band in bands]), "check", workers=options.workers)
     energies = labels.energies.reshape(len(bands), options.images)
@@ -36,7 +38,10 @@ def main() -> None:
                 "energy_teacher_eV": energy.tolist(),
             }
         )
-    write_json(FOLDER / "teacher_check.json", {"teacher": TEACHER, "spring_eV_A2": case.config.labels.spring, "hops": hops})
+    write_json(
+        FOLDER / "teacher_check.json",
+        {"teacher": TEACHER, "spring_eV_A2": case.config.labels.spring, "hops": hops},
+    )
     print(f"{len(hops)} bands of {options.images} images: {FOLDER / 'teacher_check.json'}")
 
 

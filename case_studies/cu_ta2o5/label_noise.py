@@ -15,7 +15,9 @@ from iondiff.stages import split
 
 
 def main() -> None:
-    case, options = study(__doc__, ("points", int, 24, "test labels repeated"), ("step", float, 1.0, "Å of the detour"))
+    case, options = study(
+        __doc__, ("points", int, 24, "test labels repeated"), ("step", float, 1.0, "Å of the detour")
+    )
     settings = case.config.labels
     host = case.host.copy()
     host.calc = make_calculator(settings.calculator, settings.calculator_kwargs)
@@ -24,7 +26,11 @@ def main() -> None:
     if not saved.exists():
         np.save(saved, host_hessian(host))
     hessian = np.load(saved)
-    _, test = split(read_labels(FOLDER / "labels.jsonl.gz", host, case.config.guest), settings.test_count, case.config.seed)
+    _, test = split(
+        read_labels(FOLDER / "labels.jsonl.gz", host, case.config.guest),
+        settings.test_count,
+        case.config.seed,
+    )
     generator = np.random.default_rng(case.config.seed)
     rows = []
     for label in test.labels[: options.points]:
@@ -35,7 +41,9 @@ def main() -> None:
         detour = relax_host(host, case.config.guest, point + away, **common)
         arrived = relax_host(host, case.config.guest, point, start=detour.host_positions, **common)
         difference = 1e3 * (arrived.energy - label.energy_eV)
-        rows.append({"index": label.index, "energy_eV": label.energy_eV, "difference_meV": round(difference, 3)})
+        rows.append(
+            {"index": label.index, "energy_eV": label.energy_eV, "difference_meV": round(difference, 3)}
+        )
         print(f"label {label.index}: {label.energy_eV:.3f} eV, {difference:+.1f} meV", flush=True)
     differences = np.array([row["difference_meV"] for row in rows])
     record = {

@@ -41,16 +41,24 @@ def random_packing(formula_units: int, density: float, generator: np.random.Gene
             if (distances > tolerance * wanted).all():
                 break
         else:
-            raise SystemExit(f"no room for atom {number} of {len(symbols)} at {density} g/cm3; take a lower density")
+            raise SystemExit(
+                f"no room for atom {number} of {len(symbols)} at {density} g/cm3; take a lower density"
+            )
         placed.append(trial)
     return Atoms(symbols, positions=placed, cell=cell, pbc=True)
 
 
-def quench(atoms: Atoms, hot: float, cold: float, rate: float, timestep_fs: float, melt_steps: int, seed: int) -> None:
+def quench(
+    atoms: Atoms, hot: float, cold: float, rate: float, timestep_fs: float, melt_steps: int, seed: int
+) -> None:
     """Langevin dynamics at `hot` K, then linearly down to `cold` K at `rate` K/s."""
     MaxwellBoltzmannDistribution(atoms, temperature_K=hot, rng=np.random.default_rng(seed))
     dynamics = Langevin(
-        atoms, timestep_fs * units.fs, temperature_K=hot, friction=0.02 / units.fs, rng=np.random.default_rng(seed + 1)
+        atoms,
+        timestep_fs * units.fs,
+        temperature_K=hot,
+        friction=0.02 / units.fs,
+        rng=np.random.default_rng(seed + 1),
     )
     dynamics.run(melt_steps)
     steps = int(np.ceil((hot - cold) / (rate * timestep_fs * 1e-15)))
@@ -60,7 +68,9 @@ def quench(atoms: Atoms, hot: float, cold: float, rate: float, timestep_fs: floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("output", type=Path)
     parser.add_argument("--formula-units", type=int, default=12)
     parser.add_argument("--density", type=float, default=8.1, help="g/cm3")

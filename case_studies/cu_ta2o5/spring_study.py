@@ -20,7 +20,11 @@ def main() -> None:
     points = []
     for source, target, key, _ in hops:
         edge = network.edges[source, target, key]
-        points += [network.nodes[source]["position"], edge["saddle_position"], network.nodes[target]["position"]]
+        points += [
+            network.nodes[source]["position"],
+            edge["saddle_position"],
+            network.nodes[target]["position"],
+        ]
     studies = []
     for spring in SPRINGS:
         labels = case.label(np.array(points), f"spring{spring:g}", spring=spring, workers=options.workers)
@@ -36,7 +40,11 @@ def main() -> None:
             }
         )
         print(studies[-1], flush=True)
-    record = {"teacher": TEACHER, "pairs": [[source, target] for source, target, _, _ in hops], "studies": studies}
+    record = {
+        "teacher": TEACHER,
+        "pairs": [[source, target] for source, target, _, _ in hops],
+        "studies": studies,
+    }
     write_json(FOLDER / "spring_study.json", record)
 
 

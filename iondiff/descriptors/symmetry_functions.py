@@ -62,15 +62,16 @@ class DescriptorSet:
         object.__setattr__(self, "elements", tuple(sorted(names)))
         if not names:
             raise PotentialError("the list of symmetry functions is empty; wanted at least one")
-        for function in (*self.radial, *self.angular):
+        every: list[Radial | Angular] = [*self.radial, *self.angular]
+        for function in every:
             if not (0 < function.cutoff <= _LARGEST_CUTOFF):
                 raise PotentialError(f"{function}: wanted a cutoff above 0 and up to {_LARGEST_CUTOFF} Å")
             if not (0 <= function.eta < math.inf and math.isfinite(function.shift)):
                 raise PotentialError(f"{function}: wanted an eta of at least 0 and a shift, both finite")
-        for function in self.angular:
-            if function.lam not in (-1, 1) or function.zeta not in range(1, _LARGEST_ZETA + 1):
+        for angular in self.angular:
+            if angular.lam not in (-1, 1) or angular.zeta not in range(1, _LARGEST_ZETA + 1):
                 raise PotentialError(
-                    f"{function}: wanted lam of +1 or -1 and a whole zeta from 1 to {_LARGEST_ZETA}"
+                    f"{angular}: wanted lam of +1 or -1 and a whole zeta from 1 to {_LARGEST_ZETA}"
                 )
 
     def __len__(self) -> int:
@@ -79,7 +80,7 @@ class DescriptorSet:
     @property
     def cutoff(self) -> float:
         """Largest cutoff, Å."""
-        return max(f.cutoff for f in (*self.radial, *self.angular))
+        return max([r.cutoff for r in self.radial] + [a.cutoff for a in self.angular])
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """Flat arrays for the kernels: elements as indices into :attr:`elements`."""

@@ -68,7 +68,7 @@ def label_points(
     precondition
         Compute the host's Hessian once (6 n_atoms calculator calls) and relax with it.
     hessian_file
-        Where the Hessian is kept, by default beside `checkpoint`; name one to share it between sets of points.
+        Where the Hessian is kept, by default beside `checkpoint`; name one to share it between sets.
     workers
         Processes, by default one a core; 0 works in this process.
     executor
@@ -171,9 +171,9 @@ def _run(
 ) -> Iterator[tuple[int, RelaxedLabel | Failure]]:
     if executor is None:
         for index in wanted:
-            yield index, label_one(*common, points[index])
+            yield index, label_one(*(*common, points[index]))
         return
-    futures = {executor.submit(label_one, *common, points[index]): index for index in wanted}
+    futures = {executor.submit(label_one, *(*common, points[index])): index for index in wanted}
     for future in as_completed(futures):
         yield futures[future], future.result()
 

@@ -9,7 +9,7 @@ position:
 By the envelope theorem its gradient is the force on the held guest alone, so one relaxation gives both.
 
 The relaxation is L-BFGS preconditioned by the Hessian of the empty host plus the spring: the same matrix
-serves every label, and the number of teacher calls falls to about a third (``benchmarks/labeller.py``).
+serves every label, and the number of teacher calls falls to about a half (``benchmarks/labeller.py``).
 """
 
 from __future__ import annotations

@@ -62,7 +62,9 @@ NUMBERS = ("labels.jsonl.gz", "potential.nnp", "network.json", "sites.csv", "hop
 def case(tmp_path_factory):
     """A configuration in a folder of its own: a sheared rock-salt cell of 8 atoms."""
     folder = tmp_path_factory.mktemp("case")
-    positions = np.array([[0, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]) / 2
+    positions = (
+        np.array([[0, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]) / 2
+    )
     cell = [[5.6, 0.0, 0.0], [0.6, 5.4, 0.0], [0.3, -0.4, 5.8]]
     host = Atoms("Ta4O4", scaled_positions=positions, cell=cell, pbc=True)
     ase.io.write(folder / "host.extxyz", host)
@@ -116,7 +118,11 @@ def kill_and_resume(case, finished, tmp_path, kills, seed):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     for _ in range(kills):
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         # Importing takes seconds; the moments that matter begin when the folder is there.
         while process.poll() is None and not output.exists():
