@@ -111,6 +111,11 @@ def print_summary(folder: Path, summary: dict[str, Any]) -> None:
     )
     complete = "complete" if summary["certificate_complete"] else "not shown to be complete"
     table.add_row("certificate", complete)
+    bands = summary["bands"]
+    table.add_row(
+        "climbing-image bands within 5 meV of the passes",
+        f"{bands['within_5_meV']} of {bands['hops']} ({bands['converged_elementary']} converged and elementary)",
+    )
     teacher = summary["teacher_max_path_error_eV"]
     table.add_row(
         "largest difference from the teacher", "not run" if teacher is None else f"{teacher:.3f} eV"

@@ -267,6 +267,42 @@ def search_network(context: Context) -> None:
     write_json(context.folder / "certificate.json", certificate)
 
 
+def bands(context: Context) -> None:
+    """Check every hop with a climbing-image band; what disagrees or does not converge is said."""
+    network = context.network()
+    refined = search.neb.refine(context.landscape(), network)
+    rows = []
+    for hop in refined:
+        source, target, key = hop.edge
+        finite = bool(np.isfinite(hop.barrier))
+        rows.append(
+            {
+                "source": source,
+                "target": target,
+                "key": key,
+                "image": list(network.edges[hop.edge]["image"]),
+                "barrier_eV": float(hop.network_barrier),
+                "band_barrier_eV": float(hop.barrier) if finite else None,
+                "difference_eV": float(hop.barrier - hop.network_barrier) if finite else None,
+                "elementary": bool(hop.elementary),
+                "converged": bool(hop.converged),
+                "reason": hop.reason,
+            }
+        )
+    settled = [
+        row for row in rows if row["converged"] and row["elementary"] and row["difference_eV"] is not None
+    ]
+    differences = np.abs(np.array([row["difference_eV"] for row in settled], dtype=float))
+    record = {
+        "hops": len(rows),
+        "converged_elementary": len(settled),
+        "within_5_meV": int((differences < 5e-3).sum()),
+        "largest_difference_eV": float(differences.max()) if len(differences) else None,
+        "bands": rows,
+    }
+    write_json(context.folder / "bands.json", record)
+
+
 def certificate_record(certificate: Any) -> dict[str, Any]:
     """A certificate as plain data; times are left out."""
     numbers = {

@@ -47,6 +47,7 @@ STAGES = (
         "search", stages.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),
         ("network.json", "sites.csv", "hops.csv", "certificate.json"),
     ),
+    Stage("bands", stages.bands, (), ("host.extxyz", "potential.nnp", "network.json"), ("bands.json",)),
     Stage(
         "transport", stages.transport, ("seed", "transport"), ("network.json", "training.json"),
         ("diffusivity.csv", "transport.json", "current_hops.csv"),
@@ -140,6 +141,7 @@ def _summarise(folder: RunFolder) -> dict[str, Any]:
         "n_sites": search["n_sites"],
         "n_hops": search["n_hops"],
         "certificate_complete": read("certificate.json")["complete"],
+        "bands": {name: value for name, value in read("bands.json").items() if name != "bands"},
         "percolation_barrier_eV": transport["percolation"]["barrier_3d_eV"],
         "activation_energy_eV": transport["activation_energy_eV"],
         "activation_energy_error_eV": transport["activation_energy_error_eV"],

@@ -30,6 +30,8 @@ def tangents(positions: Floats, energies: Floats) -> tuple[Floats, Floats]:
 
     The improved tangent of Henkelman & Jónsson, J. Chem. Phys. 113, 9978 (2000), eqs. 8-11.
     """
+    # An image inside a wall is only "very high" here; infinite weights would leave no direction.
+    energies = np.where(np.isfinite(energies), energies, 1e6)
     ahead, behind = positions[:, 2:] - positions[:, 1:-1], positions[:, 1:-1] - positions[:, :-2]
     up, down = energies[:, 2:] - energies[:, 1:-1], energies[:, :-2] - energies[:, 1:-1]
     larger, smaller = np.maximum(np.abs(up), np.abs(down)), np.minimum(np.abs(up), np.abs(down))

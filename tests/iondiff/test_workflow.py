@@ -55,7 +55,7 @@ walkers = 200
 hops = 2000
 """
 NUMBERS = ("labels.jsonl.gz", "potential.nnp", "network.json", "sites.csv", "hops.csv", "certificate.json",
-           "diffusivity.csv", "transport.json", "current_hops.csv", "training.json")  # fmt: skip
+           "bands.json",            "diffusivity.csv", "transport.json", "current_hops.csv", "training.json")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,15 @@ def test_the_road_ends_with_a_network_and_a_report(finished):
     kmc.validate(network)
     assert summary["n_sites"] == network.number_of_nodes() > 0
     assert summary["n_hops"] == network.number_of_edges() > 0
-    assert set(summary["wall_seconds"]) == {"host", "labels", "train", "search", "transport", "evidence"}
+    assert set(summary["wall_seconds"]) == {
+        "host",
+        "labels",
+        "train",
+        "search",
+        "bands",
+        "transport",
+        "evidence",
+    }
     assert summary["teacher_max_path_error_eV"] is None
     assert (finished / "report.html").stat().st_size > 1_000_000
     assert not list(finished.rglob("*.tmp"))
