@@ -39,7 +39,9 @@ def test_perturbed_networks_stay_sound():
 
 def test_a_single_hop_in_one_dimension_has_the_error_of_its_barrier():
     graph = cubic()
-    graph.remove_edges_from([edge for edge in list(graph.edges(keys=True)) if graph.edges[edge]["image"][0] == 0])
+    graph.remove_edges_from(
+        [edge for edge in list(graph.edges(keys=True)) if graph.edges[edge]["image"][0] == 0]
+    )
     found = potential_uncertainty(graph, [500.0, 1000.0], BINS, -2.0, draws=400, seed=1)
     # One site (10 meV) and one pass (40 meV): the barrier's error is their root sum of squares.
     expected = np.hypot(0.01, 0.04)
@@ -49,5 +51,7 @@ def test_a_single_hop_in_one_dimension_has_the_error_of_its_barrier():
 
 
 def test_same_seed_same_answer():
-    first, second = (potential_uncertainty(cubic(), [500, 800], BINS, -2.0, draws=5, seed=3) for _ in range(2))
+    first, second = (
+        potential_uncertainty(cubic(), [500, 800], BINS, -2.0, draws=5, seed=3) for _ in range(2)
+    )
     assert first == second

@@ -54,8 +54,19 @@ temperatures = [600, 800, 1000]
 walkers = 200
 hops = 2000
 """
-NUMBERS = ("labels.jsonl.gz", "potential.nnp", "network.json", "sites.csv", "hops.csv", "certificate.json",
-           "bands.json",            "diffusivity.csv", "transport.json", "current_hops.csv", "training.json")  # fmt: skip
+NUMBERS = (
+    "labels.jsonl.gz",
+    "potential.nnp",
+    "network.json",
+    "sites.csv",
+    "hops.csv",
+    "certificate.json",
+    "bands.json",
+    "diffusivity.csv",
+    "transport.json",
+    "current_hops.csv",
+    "training.json",
+)
 
 
 @pytest.fixture(scope="module")
