@@ -183,7 +183,8 @@ def _on_landscape(
     soft = np.abs(np.linalg.eigvalsh(found_low.hessians[found_low.good])).min(axis=1)
     if soft.max() < _FLAT:
         raise SearchError(
-            f"Every minimum is flat in some direction (|curvature| below {_FLAT} eV/Å²): the landscape is a plateau or "
+            f"Every minimum is flat in some direction (|curvature| below {_FLAT} eV/Å²): the landscape is a "
+            "plateau or "
             "does not depend on one coordinate, so it has no isolated sites. Give it its missing dimension."
         )
     sites, site_of = _merged(found_low, evaluate.cell)
