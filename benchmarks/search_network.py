@@ -1,4 +1,4 @@
-"""Measure how complete, how cheap and how fast the network of an 84-atom random host is.
+"""Measures how complete, how cheap and how fast the network of an 84-atom random host is.
 
 Prints a table and, last, one JSON line. The reference follows eigenvectors on the landscape itself from every
 point of a grid below the cap; it takes a minute or so. Usage: python benchmarks/search_network.py [seed]
@@ -42,7 +42,7 @@ def morse_sum(points, atoms, depth, length, reach, energies, gradients):
 
 
 class MorseHost:
-    """84 atoms in a cube of 10.28 Å, a guest bound to them by Morse pairs; counts and times its calls."""
+    """84 atoms in a cubic cell of 10.28 Å, a guest bound by Morse pairs; counts and times its calls."""
 
     def __init__(self, seed, n_atoms=84, length=10.28, reach=6.0):
         random = np.random.default_rng(seed)
@@ -50,8 +50,9 @@ class MorseHost:
         chosen, distance = [], 2.2
         while len(chosen) < n_atoms:
             trial = random.random(3) * length
-            apart = [np.linalg.norm((d := trial - other) - length * np.round(d / length)) for other in chosen]
-            if min(apart, default=np.inf) > distance:
+            steps = trial - np.array(chosen).reshape(-1, 3)
+            apart = np.linalg.norm(steps - length * np.round(steps / length), axis=1)
+            if apart.min(initial=np.inf) > distance:
                 chosen.append(trial)
             else:
                 distance *= 0.9999
@@ -63,6 +64,7 @@ class MorseHost:
         self.length = np.repeat(2.1 + 0.15 * random.standard_normal(n_atoms), 27)[near]
 
     def energy_and_gradient(self, points):
+        """Energies (n,), eV, and gradients (n, 3), eV/Å."""
         began = time.perf_counter()
         energies, gradients = np.zeros(len(points)), np.zeros((len(points), 3))
         inside = points % self.cell[0, 0]
@@ -86,6 +88,8 @@ def followed(landscape, index, points=40):
         [],
     )
     for _ in range(80):
+        if len(x) == 0:
+            break
         energies, gradients = landscape.energy_and_gradient(x)
         around = landscape.energy_and_gradient((x[:, None] + shifts).reshape(-1, 3))[1].reshape(-1, 2, 3, 3)
         hessians = (around[:, 0] - around[:, 1]) / 2e-4
@@ -132,6 +136,7 @@ class OneAtom(Calculator):
         self.landscape = landscape
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Energy, eV, and forces, eV/Å, of the one atom."""
         super().calculate(atoms, list(properties), system_changes)
         energies, gradients = self.landscape.energy_and_gradient(atoms.positions)
         self.results = {"energy": float(energies[0]), "forces": -gradients}

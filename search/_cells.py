@@ -22,6 +22,10 @@ OUTSIDE, EMPTY, SINGLE, SPLIT = 0, 1, 2, 3
 # A zero this close to a box (in box lengths) counts as inside it: boxes overlap there, merging removes
 # doubles.
 EDGE = 1e-6
+# A bound excludes only when it clears zero by more than rounding: of coefficients, relative to their size,
+# and of preconditioned gradients, in box lengths. Symmetric landscapes have zeros exactly on cell corners.
+ROUNDING = 1e-14
+CLEAR = 1e-7
 # Boxes cut this often mark a place that is hard to decide.
 HARD = 3
 
@@ -30,13 +34,16 @@ HARD = 3
 def _raw_verdict(c: Floats, i: int, j: int, k: int, cap: float) -> int:
     """Cheap verdict on cell (i, j, k) from B-spline coefficients alone; SPLIT when they do not tell."""
     lowest = np.inf
+    largest = 1.0  # v is of order one, and the rounding of the transforms that made it is global
     for a in range(6):
         for b in range(6):
             for d in range(6):
                 value = c[i + a, j + b, k + d]
                 lowest = min(lowest, value)
+                largest = max(largest, abs(value))
     if lowest > cap:
         return OUTSIDE
+    margin = ROUNDING * largest
     for axis in range(3):
         low = np.inf
         high = -np.inf
@@ -49,7 +56,7 @@ def _raw_verdict(c: Floats, i: int, j: int, k: int, cap: float) -> int:
                     )
                     low = min(low, value)
                     high = max(high, value)
-        if low > 0.0 or high < 0.0:
+        if low > margin or high < -margin:
             return EMPTY
     return SPLIT
 
@@ -149,6 +156,7 @@ def _box_verdict(  # noqa: C901
     """Verdict on a box from its Bernstein coefficients."""
     if b.min() > cap:
         return OUTSIDE
+    margin = 4.0 * ROUNDING * max(1.0, abs(b.max()))
     _gradient_coefficients(b, g)
     for axis in range(3):
         low = np.inf
@@ -156,11 +164,12 @@ def _box_verdict(  # noqa: C901
         for value in g[axis].flat:
             low = min(low, value)
             high = max(high, value)
-        if low > 0.0 or high < 0.0:
+        if low > margin or high < -margin:
             return EMPTY
     _hessian_range(b, middle, radius)
     if inverse3(middle, inverse) == 0.0:
         return SPLIT
+    clear = CLEAR + 3.0 * margin * max(inverse.max(), -inverse.min())
     for axis in range(3):
         low = np.inf
         high = -np.inf
@@ -174,7 +183,7 @@ def _box_verdict(  # noqa: C901
                     )
                     low = min(low, value)
                     high = max(high, value)
-        if low > 0.0 or high < 0.0:
+        if low > clear or high < -clear:
             return EMPTY
     return SINGLE if _one_to_one(inverse, middle, radius) < 0.999 else SPLIT
 

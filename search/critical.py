@@ -12,7 +12,9 @@ from search.surface import Surface
 from search.vibrations import hessians
 
 MAX_DEPTH = 8
-MAX_BOXES = 20_000_000
+MAX_BOXES = 3_000_000
+# Softer points than this, eV/Å², are degenerate: they are not taken from doubtful places.
+SOFTEST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,9 @@ def near_folds(evaluate: Evaluator, places: Floats, index: int) -> Polished:
     starts = np.concatenate([places, places + 0.06 * soft, places - 0.06 * soft])
     positions, found = follow(evaluate, starts, index)
     positions = positions[found]
-    return polish(evaluate, positions, hessians(evaluate, positions), index)
+    final = polish(evaluate, positions, hessians(evaluate, positions), index)
+    firm = np.abs(np.linalg.eigvalsh(final.hessians)).min(axis=-1, initial=np.inf) > SOFTEST
+    return Polished(final.positions, final.energies, final.hessians, final.good & firm)
 
 
 def joined(first: Polished, second: Polished) -> Polished:

@@ -18,6 +18,8 @@ SCHEMA = "hopping-graph/1"
 # Polished points closer than this are one point, Å; well above the polish's 1e-6 Å.
 SAME = 1e-3
 _MOST_DOUBTFUL = 60
+# Curvature, eV/Å², below which a direction counts as free.
+_FLAT = 1e-4
 
 _fits: "WeakKeyDictionary[Graph, Fit]" = WeakKeyDictionary()
 
@@ -177,6 +179,13 @@ def _on_landscape(
         raise SearchError(
             "No minimum of the surface is a minimum of the landscape: are its gradients those of its "
             "energies?"
+        )
+    soft = np.abs(np.linalg.eigvalsh(found_low.hessians[found_low.good])).min(axis=1)
+    if soft.max() < _FLAT:
+        raise SearchError(
+            f"Every minimum is flat in some direction (|curvature| below {_FLAT} eV/Å²): the landscape is a "
+            "plateau or "
+            "does not depend on one coordinate, so it has no isolated sites. Give it its missing dimension."
         )
     sites, site_of = _merged(found_low, evaluate.cell)
     passes, pass_of = _merged(found_high, evaluate.cell)

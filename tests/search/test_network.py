@@ -64,10 +64,10 @@ def test_two_harmonics(cell):
 
 
 def test_octahedral_and_tetrahedral_sites_of_fcc():
-    # In the conventional cell: first star {111} and second star {200} put minima at (½, 0, 0) and (¼, ¼, ¼).
+    # First star {111} and second star {200}: octahedral minima of -0.5 eV, tetrahedral ones of -0.3 eV.
     stars = [(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1), (2, 0, 0), (0, 2, 0), (0, 0, 2)]
     a = 4.0
-    network = search.build_network(Waves(a, stars, [0.2] * 4 + [0.2] * 3))
+    network = search.build_network(Waves(a, stars, [-0.2] * 4 + [0.1] * 3))
     octahedral = [n for n, d in network.nodes(data=True) if network.out_degree(n) == 8]
     tetrahedral = [n for n, d in network.nodes(data=True) if network.out_degree(n) == 4]
     assert (len(octahedral), len(tetrahedral)) == (4, 8)
@@ -188,7 +188,7 @@ def test_shallow_double_well_is_two_sites():
     assert barrier < 1e-3
 
 
-def exhaustive(landscape, index, energy_cap, points=22):
+def exhaustive(landscape, index, energy_cap, points=14):
     """Slow reference: eigenvector following on the landscape from every point of a grid below the cap."""
     grid = np.stack(np.meshgrid(*[(np.arange(points) + 0.3) / points] * 3, indexing="ij"), axis=-1).reshape(
         -1, 3
@@ -202,6 +202,8 @@ def exhaustive(landscape, index, energy_cap, points=22):
         1e-4 * np.concatenate([np.eye(3), -np.eye(3)]),
     )
     for _ in range(60):
+        if len(x) == 0:
+            break
         energies, gradients = landscape.energy_and_gradient(x)
         _, around = landscape.energy_and_gradient((x[:, None] + shifts).reshape(-1, 3))
         around = around.reshape(-1, 2, 3, 3)
@@ -222,8 +224,8 @@ def exhaustive(landscape, index, energy_cap, points=22):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_hosts_against_exhaustive_following(seed):
-    landscape = MorseHost(seed, n_atoms=12, cell=[[5.2, 0, 0], [1.1, 5.0, 0], [-0.6, 0.8, 5.5]])
-    network = search.build_network(landscape, grid=(32, 32, 32), energy_cap=1.5)
+    landscape = MorseHost(seed, n_atoms=8, cell=[[4.6, 0, 0], [1.1, 4.4, 0], [-0.6, 0.8, 4.8]])
+    network = search.build_network(landscape, grid=(28, 28, 28), energy_cap=1.5)
     minima, low = exhaustive(landscape, 0, 1.5)
     saddles, high = exhaustive(landscape, 1, 1.5)
     ceiling = low.min() + 1.5
