@@ -57,7 +57,7 @@ def _edge_of_layer(layer: Any, x: float, key: Any, state: Any) -> Any:
 
 @njit(cache=True, inline="always")
 def exponential(key: Any, state: Any) -> Any:
-    """A number of mean one, exponentially distributed, and the state after it (ziggurat of Marsaglia and Tsang)."""
+    """An exponential number of mean one, and the state after it (ziggurat of Marsaglia and Tsang)."""
     state += ADVANCE
     bits = fold(state, state ^ key)
     layer = bits & WORD(255)
