@@ -12,7 +12,7 @@ from kmc import Network
 def disordered_network(
     n: int, seed: int = 0, hops_a_site: float = 7.0, barriers: tuple[float, float] = (0.1, 0.6)
 ) -> Network:
-    """Random sites in a cubic cell, hops between near ones; energies spread by 0.1 eV, uniform barriers (eV)."""
+    """Random sites in a cubic cell, hops between near ones; energies spread by 0.1 eV, barriers in eV."""
     rng = np.random.default_rng(seed)
     length = 2.0 * n ** (1 / 3)
     positions = rng.random((n, 3)) * length

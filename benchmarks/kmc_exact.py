@@ -2,9 +2,9 @@
 
 python benchmarks/kmc_exact.py [--largest 100000]
 
-CPU seconds (best of three) of `kmc.diffusion_tensor` on a NetworkX graph, reading it included (graph_s), and of the
-solution alone (solve_s). Errors are the largest relative error of any component: against multi-precision arithmetic
-where that is affordable, else between elimination and iteration. Last, one JSON line.
+CPU seconds (best of three) of `kmc.diffusion_tensor` on a NetworkX graph, reading it included (graph_s), and
+of the solution alone (solve_s). Errors are the largest of any component, relative: against multi-precision
+arithmetic where that is affordable, else between elimination and iteration. Last, one JSON line.
 """
 
 from __future__ import annotations
