@@ -198,7 +198,12 @@ def compile_graph(graph: Graph) -> Network:
     labels = tuple(graph.nodes)
     index = {label: i for i, label in enumerate(labels)}
     site_data = [(f"node {label!r}", data) for label, data in graph.nodes(data=True)]
-    edges = list(graph.edges(keys=True, data=True))
+    edges = [
+        (source, target, key, data)
+        for source, neighbours in graph.adjacency()
+        for target, parallel in neighbours.items()
+        for key, data in parallel.items()
+    ]
     names = _EdgeNames(edges)
     hop_data = [edge[3] for edge in edges]
     site_names = [name for name, _ in site_data]
@@ -357,7 +362,7 @@ def _saddle_fraction(
     """How far along each hop its saddle lies, (m,), from `saddle_position` where both directions give one."""
     missing = (np.nan, np.nan, np.nan)
     given = [row.get("saddle_position") for row in rows]
-    if all(position is None for position in given):
+    if given.count(None) == len(given):
         return np.full(len(start), 0.5)
     saddles = np.array([missing if position is None else position for position in given], dtype=np.float64)
     offset = saddles - start - 0.5 * displacement
