@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-"""The walk itself: one hop is one random word, one comparison and two loads from one cache line."""
-=======
 """The walk itself: one hop is one random word, one comparison, two loads from one cache line."""
-# ruff: noqa: C901 - loops over arrays, compiled as one piece
->>>>>>> kmc
+
 
 from __future__ import annotations
 

@@ -1,12 +1,7 @@
 """Alias tables, laid out so that a hop costs one cache line.
 
-<<<<<<< HEAD
-A site owns 2^k slots; a slot is four words: a threshold, the two hops it chooses between, and the site's mean
-residence time. A hop is one word: 27 bits say where the target's slots begin, 6 bits hold 63 − k of the
-=======
 A site owns 2^k slots; a slot is four words: a threshold, the two hops it chooses between, and the site's
 mean residence time. A hop is one word: 27 bits say where the target's slots begin, 6 bits hold 63 − k of the
->>>>>>> kmc
 target, and three fields of 10 bits what the hop winds, so that one addition counts all three directions.
 """
 # ruff: noqa: C901 - loops over arrays, compiled as one piece
