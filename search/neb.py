@@ -16,7 +16,7 @@ from search.errors import SearchError
 from search.graph import Graph
 from search.landscape import Evaluator, Landscape
 from search.lattice import Floats, Ints
-from search.paths import Edge, ends_of
+from search.paths import Edge, ends_of, minimum_energy_paths
 
 # A minimum inside a band counts when both of its walls are higher than this, eV.
 DENT = 5e-3
@@ -308,16 +308,22 @@ def refine(
     network's; nothing is written to the network.
     """
     chosen = list(edges) if edges is not None else one_direction(network)
-    paths = []
-    for edge in chosen:
-        start, end = ends_of(network, edge)
-        saddle = network.edges[edge].get("saddle_position")
-        paths.append(np.array([start, end] if saddle is None else [start, saddle, end]))
+    paths = _starting_paths(landscape, network, chosen)
     evaluate = Evaluator(landscape)
     answers: dict[int, list[Band]] = {number: [] for number in range(len(chosen))}
     for band in relax_bands(lambda x: evaluate(x, stage="bands"), paths, settings):
         answers[band.parent].append(band)
     return [_refined(edge, answers[number], network) for number, edge in enumerate(chosen)]
+
+
+def _starting_paths(landscape: Landscape, network: Graph, edges: Sequence[Edge]) -> list[Floats]:
+    """The descents from each hop's saddle: a straight line may cut through walls or slide to another pass."""
+    known = [edge for edge in edges if network.edges[edge].get("saddle_position") is not None]
+    paths = {
+        edge: path
+        for edge, (path, _) in zip(known, minimum_energy_paths(landscape, network, known), strict=True)
+    }
+    return [paths[edge] if edge in paths else np.array(ends_of(network, edge)) for edge in edges]
 
 
 def _refined(edge: Edge, bands: list[Band], network: Graph) -> RefinedHop:
