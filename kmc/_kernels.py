@@ -1,6 +1,5 @@
 """The walk itself: one hop is one random word, one comparison, two loads from one cache line."""
 
-
 from __future__ import annotations
 
 from typing import Any
