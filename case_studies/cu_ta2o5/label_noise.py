@@ -8,10 +8,10 @@ No potential can be better than what this prints.
 import numpy as np
 from _teacher import FOLDER, TEACHER, study
 
+from iondiff.assessment import split
 from iondiff.files import write_json
 from iondiff.sampling import host_hessian, read_labels, relax_host
 from iondiff.sampling.calculators import make_calculator
-from iondiff.stages import split
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ python case_studies/cu_ta2o5/learning_curve.py runs/cu_ta2o5
 
 from _teacher import FOLDER, study
 
+from iondiff.assessment import split, training_report
 from iondiff.descriptors import default_guest_set
 from iondiff.files import write_json
 from iondiff.sampling import LabelSet, read_labels
-from iondiff.stages import host_elements, split, training_report
+from iondiff.stages import host_elements
 from iondiff.training import train_guest
 
 COUNTS = (200, 500, 1000, 1800)

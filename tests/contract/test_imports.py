@@ -12,7 +12,7 @@ FLOORS = [
     {"console"},
     {"workflow", "report"},
     {"stages"},
-    {"uncertainty"},
+    {"uncertainty", "assessment"},
     {"config", "run_folder"},
     {"training", "sampling", "dynamics", "analysis", "thermal"},
     {"testing"},
