@@ -1,6 +1,6 @@
 """How exact, and how long? Diffusion tensors of disordered graphs against eighty digits.
 
-python benchmarks/kmc_exact.py [--largest 100000]
+python -m benchmarks.kmc_exact [--largest 100000]
 
 CPU seconds (best of three) of `kmc.diffusion_tensor` on a NetworkX graph, reading it included (graph_s), and
 of the solution alone (solve_s). Errors are the largest of any component, relative: against multi-precision
@@ -12,14 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import sys
 import time
-from pathlib import Path
 
 import mpmath
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import kmc
 from benchmarks.disordered import as_graph, disordered_network

@@ -1,6 +1,6 @@
 """How long does a hop take? The package's walk beside a naive and a hand-vectorised C loop, in one run.
 
-python benchmarks/kmc_walk.py [--largest 1000000]
+python -m benchmarks.kmc_walk [--largest 1000000]
 
 Prints CPU nanoseconds a hop on one core (best of several runs), and last one JSON line.
 """
@@ -11,15 +11,12 @@ import argparse
 import ctypes
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.disordered import disordered_network
 from kmc import _kernels, hop_rates
