@@ -30,10 +30,14 @@ def split(found: LabelSet, test_count: int, seed: int) -> tuple[LabelSet, LabelS
 
 
 def training_report(
-    potential: GuestNNP, host_atoms: Atoms, training: LabelSet, test: LabelSet
+    potential: GuestNNP, host_atoms: Atoms, training: LabelSet, test: LabelSet, lowest: float | None = None
 ) -> dict[str, Any]:
-    """Errors on both sets as plain data, with and without the kernel correction, and of a single network."""
-    lowest = float(min(training.energies.min(), test.energies.min()))
+    """Errors on both sets as plain data, with and without the kernel correction, and of a single network.
+
+    `lowest` is the energy, eV, from which heights are counted; by default the lowest of the labels given.
+    """
+    if lowest is None:
+        lowest = float(min(training.energies.min(), test.energies.min()))
     distances = np.array([label.min_distance_A for label in test.labels])
     open_potential = replace(potential, wall_A=0.0)
     variants = {

@@ -24,6 +24,8 @@ def main() -> None:
     # The grid part alone and in the order it was drawn: the first n are a random draw of n.
     grid = sorted((label for label in training.labels if label.part == "grid"), key=lambda label: label.index)
     functions = default_guest_set(host_elements(host), config.network.cutoff, config.network.angular_cutoff)
+    # Heights are counted from the lowest label of all, as in a run, however few are trained on.
+    lowest = float(min(training.energies.min(), test.energies.min()))
     curve = []
     for count in COUNTS:
         part = LabelSet(grid[:count], training.provenance)
@@ -31,7 +33,7 @@ def main() -> None:
             host, config.guest, functions, part.positions, part.energies, part.gradients,
             config.network.settings(), seed=config.seed,
         )  # fmt: skip
-        report = training_report(potential, host, part, test)
+        report = training_report(potential, host, part, test, lowest)
         row = {
             "labels": len(part),
             "rmse_meV": report["test_rmse_meV"],

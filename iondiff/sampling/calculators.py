@@ -59,7 +59,7 @@ class CHGNetForces(Calculator):
     """CHGNet (Deng et al., Nat. Mach. Intell. 5, 1031 (2023)), energy and forces only.
 
     The package's own ASE calculator also works out stress and magnetic moments at every call; a label needs
-    neither, and leaving them out saves more than a third of the time.
+    neither, and leaving them out saves time.
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012 - declared so by ASE
