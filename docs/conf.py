@@ -1,4 +1,4 @@
-"""The documentation site: every page of this folder and every public docstring; `make docs` builds it strictly."""
+"""The documentation site: this folder and the public docstrings; `make docs` builds it strictly."""
 
 from importlib.metadata import version as installed_version
 
