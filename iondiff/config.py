@@ -90,6 +90,19 @@ class NetworkSection(_Section):
         return TrainingSettings(**self.model_dump(exclude={"cutoff", "angular_cutoff"}))
 
 
+class ImproveSection(_Section):
+    """Further labels at the sites and passes that the network finds (:mod:`iondiff.improvement`)."""
+
+    rounds: int = Field(0, ge=0)
+    """At most so many; 0 trains on the drawn labels alone. Needs labels.calculator."""
+    tolerance_meV: PositiveFloat = 20.0
+    """Rounds end when no barrier of a hop that carries current differs more from the teacher's."""
+    most_labels: PositiveInt = 60
+    """Labels a round; those of the carrying hops are always made."""
+    spacing: PositiveFloat = 0.15
+    """Å to the nearest label, below which a site or pass that carries nothing is not labelled."""
+
+
 class SearchSection(_Section):
     """Sites, passes and hops."""
 
@@ -137,6 +150,7 @@ class RunConfig(_Section):
     host: HostSection
     labels: LabelSection = LabelSection()
     network: NetworkSection = NetworkSection()
+    improve: ImproveSection = ImproveSection()
     search: SearchSection = SearchSection()
     transport: TransportSection = TransportSection()
     evidence: EvidenceSection = EvidenceSection()

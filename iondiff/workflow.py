@@ -40,8 +40,13 @@ STAGES = (
     Stage("host", stages.host, ("host",), (), ("host.extxyz",)),
     Stage("labels", stages.labels, ("guest", "seed", "labels"), ("host.extxyz",), ("labels.jsonl.gz",)),
     Stage(
-        "train", stages.train, ("guest", "seed", "network", "labels"), ("host.extxyz", "labels.jsonl.gz"),
-        ("potential.nnp", "training.json"),
+        "improve", stages.improve_labels,
+        ("guest", "seed", "network", "labels", "improve", "search", "transport"),
+        ("host.extxyz", "labels.jsonl.gz"), ("training_labels.jsonl.gz", "improvement.json"),
+    ),
+    Stage(
+        "train", stages.train, ("guest", "seed", "network", "labels"),
+        ("host.extxyz", "training_labels.jsonl.gz"), ("potential.nnp", "training.json"),
     ),
     Stage(
         "search", stages.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),

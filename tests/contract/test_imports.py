@@ -12,7 +12,7 @@ FLOORS = [
     {"console"},
     {"workflow", "report"},
     {"stages"},
-    {"uncertainty", "assessment"},
+    {"uncertainty", "assessment", "improvement"},
     {"config", "run_folder"},
     {"training", "sampling", "dynamics", "analysis", "thermal"},
     {"testing"},
