@@ -110,10 +110,17 @@ def run(
         return summary
 
 
+def stage_is_done(stage: Stage, context: stages.Context, folder: RunFolder) -> bool:
+    """Whether the folder holds what this stage would write."""
+    if not all((context.folder / name).exists() for name in stage.inputs):
+        return False
+    return folder.is_done(stage.name, _key(stage, context), stage.outputs)
+
+
 def _run_stage(stage: Stage, context: stages.Context, folder: RunFolder) -> None:
-    key = _key(stage, context)
-    if folder.is_done(stage.name, key, stage.outputs):
+    if stage_is_done(stage, context, folder):
         return
+    key = _key(stage, context)
     started = time.perf_counter()
     stage.run(context)
     folder.mark_done(stage.name, key, stage.outputs, time.perf_counter() - started)
