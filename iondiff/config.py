@@ -87,8 +87,9 @@ class NetworkSection(_Section):
     """Levenberg-Marquardt iterations of a member."""
     patience: PositiveInt = 40
     """Iterations without progress on the held-back part that end a member."""
-    correction: bool = True
-    """Interpolate the residuals on the labels by a kernel."""
+    correction: bool | Literal["auto"] = "auto"
+    """Interpolate the residuals on the labels by a kernel; 'auto': unless the host has symmetries, which it
+    would break."""
     correction_support: PositiveFloat = 2.5
     """Å, how far a label's residual is felt."""
     correction_amplitude: PositiveFloat = 0.3
@@ -98,9 +99,12 @@ class NetworkSection(_Section):
     gradient_noise: PositiveFloat = 0.05
     """eV/Å, noise of the labels' forces."""
 
-    def settings(self) -> TrainingSettings:
-        """The part that training reads."""
-        return TrainingSettings(**self.model_dump(exclude={"cutoff", "angular_cutoff"}))
+    def settings(self, *, symmetric: bool) -> TrainingSettings:
+        """The part that training reads, for a host with or without symmetries."""
+        given = self.model_dump(exclude={"cutoff", "angular_cutoff"})
+        if given["correction"] == "auto":
+            given["correction"] = not symmetric
+        return TrainingSettings(**given)
 
 
 class ImproveSection(_Section):
@@ -111,7 +115,7 @@ class ImproveSection(_Section):
     tolerance_meV: PositiveFloat = 20.0
     """Rounds end when no barrier of a hop that carries current differs more from the teacher's."""
     most_labels: PositiveInt = 60
-    """Labels a round; those of the carrying hops are always made."""
+    """Labels a round; those of the carrying hops first."""
     spacing: PositiveFloat = 0.15
     """Å to the nearest label, below which a site or pass that carries nothing is not labelled."""
 

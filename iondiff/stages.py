@@ -16,6 +16,7 @@ import ase.io
 import networkx as nx
 import numpy as np
 import pandas as pd
+import spglib
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
@@ -204,7 +205,7 @@ def trained(context: Context, host_atoms: Atoms, training: LabelSet, name: str) 
     wall = min(config.labels.core_distance, float(min(label.min_distance_A for label in training.labels)))
     return train_guest(
         host_atoms, config.guest, functions, training.positions, training.energies, training.gradients,
-        config.network.settings(), wall_A=wall, seed=config.seed,
+        config.network.settings(symmetric=has_symmetry(host_atoms)), wall_A=wall, seed=config.seed,
         checkpoint=context.folder / name, progress=context.reporting(name),
     )  # fmt: skip
 
@@ -228,6 +229,14 @@ def train(context: Context) -> None:
     write_json(context.folder / "training.json", report)
     for leftover in context.folder.glob("train.member*.npz"):
         leftover.unlink()
+
+
+def has_symmetry(host_atoms: Atoms) -> bool:
+    """Whether anything but the identity maps the host onto itself, within 0.01 Å."""
+    found = spglib.get_symmetry(
+        (host_atoms.cell.array, host_atoms.get_scaled_positions(), host_atoms.numbers), symprec=1e-2
+    )
+    return found is not None and len(found["rotations"]) > 1
 
 
 #: Elements that are the anion of a compound, the most electronegative first.
