@@ -19,7 +19,7 @@ FLOORS = [
     {"potentials"},
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},
-    {"units", "errors", "files"},
+    {"units", "errors", "files", "processes"},
 ]
 
 
