@@ -85,7 +85,7 @@ class LocalPool(Executor):
             try:
                 worker, result = self._try(worker, call)
             except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to whoever waits
-                worker = None if isinstance(error, _LOST + (BrokenExecutor, ProcessDiedError)) else worker
+                worker = None if isinstance(error, (*_LOST, BrokenExecutor, ProcessDiedError)) else worker
                 future.set_exception(error)
             else:
                 good, value = result

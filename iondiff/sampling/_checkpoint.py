@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,12 @@ def read_hessian(path: Path) -> np.ndarray:
     """What :func:`write_hessian` wrote; a changed or missing byte is a LabelError."""
     try:
         data = read_bounded(path, _LARGEST_HESSIAN)
-        content, digest = data[:-32], data[-32:]
-        if hashlib.sha256(content).digest() != digest:
-            raise ValueError("its checksum does not fit")
-        return np.load(io.BytesIO(content), allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+    except OSError as error:
         raise LabelError(f"{path} cannot be read ({error}); delete it, it will be computed again") from error
+    content, digest = data[:-32], data[-32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise LabelError(f"{path} does not fit its checksum; delete it, it will be computed again")
+    return np.load(io.BytesIO(content), allow_pickle=False)
 
 
 def open_checkpoint(path: Path, settings: dict[str, Any], part: str, points: np.ndarray) -> dict[int, Label]:

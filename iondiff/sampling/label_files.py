@@ -174,7 +174,9 @@ def parse_label(line: str, where: str) -> Label:
     numbers |= {name: tuple(_finite(label, name, (3,), where).tolist()) for name in _VECTORS}
     for name, kind in (("index", int), ("evaluations", int), ("converged", bool), ("part", str)):
         if type(getattr(label, name)) is not kind:
-            raise LabelError(f"{where}: {name} is {_short(repr(getattr(label, name)))}; wanted {kind.__name__}")
+            raise LabelError(
+                f"{where}: {name} is {_short(repr(getattr(label, name)))}; wanted {kind.__name__}"
+            )
     if not sound:
         raise LabelError(f"{where}: {_CHANGED.format('the line')}")
     return replace(label, **numbers)

@@ -19,6 +19,7 @@ FLOORS = [
     {"potentials"},
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},
+    {"structures"},
     {"units", "errors", "files", "processes"},
 ]
 
