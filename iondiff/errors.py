@@ -34,3 +34,7 @@ class TrainingError(IondiffError):
 
 class RunError(IondiffError):
     """A run folder is locked, damaged, or belongs to another configuration."""
+
+
+class FileError(IondiffError):
+    """A file cannot be written: a full disk, a folder that is read-only."""

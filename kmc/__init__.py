@@ -1,6 +1,7 @@
 """Transport on hopping graphs: exact solutions, kinetic Monte Carlo, error bars that mean what they say."""
 
 from kmc.arrhenius import ArrheniusFit, CurvatureWarning, fit_arrhenius, sweep
+from kmc.checkpoints import CheckpointError
 from kmc.exact import Solution, activation_energy, current_hops, diffusion_tensor, occupation, solve
 from kmc.files import read_graph, write_graph
 from kmc.network import GraphError, Network, compile_graph, validate
@@ -14,6 +15,7 @@ from kmc.walkers import Walk, simulate
 
 __all__ = [
     "ArrheniusFit",
+    "CheckpointError",
     "CurvatureWarning",
     "Estimate",
     "GraphError",

@@ -20,7 +20,8 @@ FLOORS = [
     {"potentials"},
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},
-    {"units", "errors", "files"},
+    {"structures"},
+    {"units", "errors", "files", "processes"},
 ]
 
 
