@@ -38,3 +38,7 @@ class RunError(IondiffError):
 
 class FileError(IondiffError):
     """A file cannot be written: a full disk, a folder that is read-only."""
+
+
+class TrajectoryError(IondiffError, ValueError):
+    """A trajectory cannot be read, or does not hold what was asked of it."""
