@@ -2,10 +2,11 @@
 
 python -m benchmarks.diffusivity [--trajectories 1000] [--others 40] [--no-large]
 
-Kinds of motion: `benchmarks/trajectories.py`. coverage: share of nominal 95 % intervals that hold the truth; refused:
-share of trajectories called too short (not counted in the coverage); spread: standard deviation of D over the truth;
-bound: Cramér-Rao, where it is known in closed form. Other codes run in environments of their own, whose interpreters
-the variables KINISI_PYTHON, PYMATGEN_PYTHON and GEMDAT_PYTHON name; without them their rows say so. Last, one JSON line.
+Kinds of motion: `benchmarks/trajectories.py`. coverage: share of nominal 95 % intervals that hold the truth;
+refused: share of trajectories called too short (not counted in the coverage); spread: standard deviation of D
+over the truth; bound: Cramér-Rao, where it is known in closed form. Other codes run in environments of their
+own, whose interpreters the variables KINISI_PYTHON, PYMATGEN_PYTHON and GEMDAT_PYTHON name; without them
+their rows say so. Last, one JSON line.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ import argparse
 import json
 import os
 import subprocess
-import tempfile
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 
@@ -40,7 +39,11 @@ def plain(maker, **options):
 
 def triclinic(rng, frames=500, atoms=16, D=0.05):
     walk, D = trajectories.brownian(rng, frames, atoms, D)
-    return (walk @ np.linalg.inv(trajectories.TRICLINIC) % 1.0) @ trajectories.TRICLINIC, D, trajectories.TRICLINIC
+    return (
+        (walk @ np.linalg.inv(trajectories.TRICLINIC) % 1.0) @ trajectories.TRICLINIC,
+        D,
+        trajectories.TRICLINIC,
+    )
 
 
 def wandering(rng, frames=500, atoms=32, D=0.05, wander=0.2):
@@ -118,7 +121,8 @@ def coverage(name: str, count: int) -> dict[str, object]:
     }
 
 
-# Run inside the other code's environment: reads positions and prints (D in cm²/s, error, CPU seconds) a trajectory.
+# Run inside the other code's environment: reads positions and prints (D in cm²/s, error, CPU seconds) a
+# trajectory.
 LARGE = """
 import resource, time, numpy as np
 from iondiff.analysis import diffusivity
@@ -126,10 +130,9 @@ rng = np.random.default_rng(0)
 walk = np.empty((100_000, 128, 3))
 for i in range(128):
     walk[:, i] = np.cumsum(rng.normal(0, 0.3, (100_000, 3)), axis=0)
-diffusivity(walk[:400, :4], timestep_ps=1.0)
-begin = time.process_time()
-found = diffusivity(walk, timestep_ps=1.0)
-print(time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, found.value, found.error)
+diffusivity(walk[:400, :4], timestep_ps=1.0) begin = time.process_time() found = diffusivity(walk,
+timestep_ps=1.0) print(time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss /
+2**20, found.value, found.error)
 """
 KINISI = """
 import sys, time, numpy as np
@@ -137,10 +140,12 @@ import sys, time, numpy as np
 
 
 def large() -> dict[str, float]:
-    """100 000 frames of 128 atoms in a process of its own: CPU seconds and peak memory in GiB, the data included."""
+    """100 000 frames of 128 atoms in a process of its own: CPU seconds, and peak GiB with the data."""
     from sys import executable
 
-    done = subprocess.run([executable, "-c", LARGE], capture_output=True, text=True, check=True, env=os.environ)
+    done = subprocess.run(
+        [executable, "-c", LARGE], capture_output=True, text=True, check=True, env=os.environ
+    )
     seconds, memory, value, error = map(float, done.stdout.split())
     return {"cpu_s": seconds, "peak_GiB": memory, "D": value, "error": error, "truth": 0.045e-4}
 

@@ -3,6 +3,7 @@
 Every maker takes a `numpy.random.Generator` first and returns (positions, D), D in Å²/ps.
 """
 
+# ruff: noqa: NPY002 - compiled code has no other generator
 from __future__ import annotations
 
 import functools
@@ -46,7 +47,7 @@ def _hops(seed, frames, atoms, rate, hop, back):
 
 
 def cages(rng, frames=1000, atoms=32, rate=0.1, hop=2.0, spread=0.3, relaxation=1.0, back=0.0):
-    """Harmonic cages (overdamped rattling: `spread` in Å an axis, `relaxation` in ps) that hop at `rate` (1/ps).
+    """Harmonic cages (overdamped: `spread` in Å an axis, `relaxation` in ps) that hop at `rate` (1/ps).
 
     Successive hops have the mean cosine −back, so D = rate hop² / 6 · (1 − back) / (1 + back).
     """
@@ -65,7 +66,7 @@ def cages(rng, frames=1000, atoms=32, rate=0.1, hop=2.0, spread=0.3, relaxation=
 
 @njit(cache=True)
 def _lattice_gas(seed, shape, vacancies, rate, frames):
-    """Simple cubic; every vacancy tries each of its six neighbours at `rate`. Integer positions of the ions."""
+    """Simple cubic; every vacancy tries each of its six neighbours at `rate`. Integer positions."""
     np.random.seed(seed)
     nx, ny, nz = shape
     sites = nx * ny * nz
@@ -107,8 +108,8 @@ def _lattice_gas(seed, shape, vacancies, rate, frames):
 def one_vacancy_diffusivity(shape):
     """D of one ion at unit rate and spacing, one vacancy in the periodic cell: exact, by a linear solve.
 
-    States are the places of the vacancy as the ion sees it, all equally likely. With d what a change of state moves the
-    ion by, Qχ = −⟨d⟩ and D = ½ Σ π w (d + χ' − χ)²; the mean over axes.
+    States are the places of the vacancy as the ion sees it, all equally likely. With d what a change of state
+    moves the ion by, Qχ = −⟨d⟩ and D = ½ Σ π w (d + χ' − χ)²; the mean over axes.
     """
     cells = np.array(shape)
     states = [place for place in np.ndindex(*shape) if any(place)]
@@ -136,7 +137,8 @@ def one_vacancy_diffusivity(shape):
 def lattice_gas_diffusivity(shape, vacancies, frames=40_000, repeats=24):
     """D of one ion at unit rate and spacing, and its error: exact for one vacancy, else from long runs.
 
-    There from the mean square displacement between lags of about 180 and 720 jumps an ion, over all origins, ions and repeats.
+    There from the mean square displacement between lags of about 180 and 720 jumps an ion, over all origins,
+    ions and repeats.
     """
     if vacancies == 1:
         return one_vacancy_diffusivity(shape), 0.0
@@ -157,7 +159,7 @@ def measured_lattice_gas(shape, vacancies, frames, repeats):
 
 
 def lattice_gas(rng, frames=1000, shape=(4, 4, 4), vacancies=6, rate=0.2, spacing=2.5, rattle=0.0):
-    """Ions of a simple cubic lattice that hop into vacancies: each blocks the others and tends to hop back."""
+    """Ions of a simple cubic lattice that hop into vacancies: they block each other and tend to hop back."""
     walk = _lattice_gas(int(rng.integers(2**31)), shape, vacancies, rate, frames) * spacing
     if rattle:
         walk += rng.normal(0.0, rattle, walk.shape)
@@ -170,8 +172,10 @@ def drifting(rng, velocity=(0.05, -0.03, 0.02), **options):
     return walk + np.arange(len(walk))[:, None, None] * np.asarray(velocity), D
 
 
-def breathing(rng, frames=1000, atoms=32, D=0.05, fluctuation=0.01, relaxation=5.0, cell=TRICLINIC, wrapped=True):
-    """Brownian motion in a cell whose vectors fluctuate: fractional places carried along, (positions, D, cells)."""
+def breathing(
+    rng, frames=1000, atoms=32, D=0.05, fluctuation=0.01, relaxation=5.0, cell=TRICLINIC, wrapped=True
+):
+    """Brownian motion in a cell whose vectors fluctuate and carry it along: (positions, D, cells)."""
     kicks = rng.normal(0.0, fluctuation, (frames, 3, 3))
     memory = np.exp(-1.0 / relaxation)
     strain = np.empty_like(kicks)

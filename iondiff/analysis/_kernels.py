@@ -36,7 +36,7 @@ def count_long(rows, extent, counts):
 
 @njit(cache=True)
 def differences(rows, atoms, series):
-    """series (atoms, 3, frames − 1): increments of some atoms; frames in tiles, for the cache's sake."""
+    """Series (atoms, 3, frames − 1): increments of some atoms; frames in tiles, for the cache's sake."""
     tile = 64
     for begin in range(0, rows.shape[0] - 1, tile):
         end = min(begin + tile, rows.shape[0] - 1)

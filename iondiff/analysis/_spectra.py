@@ -1,4 +1,4 @@
-"""Sine-transformed increments, atom by atom in chunks: power spectra of ions, of blocks of time, of the whole cell."""
+"""Sine-transformed increments, atom by atom in chunks: spectra of ions, of blocks of time, of the cell."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Spectra:
     Attributes
     ----------
     own
-        (components, frequencies), Å²: summed over atoms. Components are PAIRS or, alone, a third of the trace.
+        (components, frequencies), Å²: summed over atoms. Components are PAIRS or, alone, a third of the
+        trace.
     common
         The same of the sum over atoms.
     n_atoms
@@ -39,7 +40,7 @@ class Spectra:
     n_atoms: int
 
     def relative(self, *, to_centre: bool) -> Floats:
-        """Mean over atoms, (components, ...); to_centre: of their motion about their mean, N − 1 of N counted."""
+        """Mean over atoms, (components, ...); to_centre: of their motion about their mean, over N − 1."""
         if not to_centre:
             return self.own / self.n_atoms
         return (self.own - self.common / self.n_atoms) / (self.n_atoms - 1)

@@ -1,10 +1,11 @@
 """Which frequencies of the increments are diffusive, and what their spectrum is at frequency zero.
 
-The increments of a trajectory, brought to the frequencies θ_j = πj/(m + 1) by a sine transform, have the variance
-λ_j = 2Dτ + σ² s_j, s_j = 4 sin²(θ_j/2), if the ion does Brownian motion seen with the localisation noise σ: exactly, and
-independently of each other (the transform diagonalises their tridiagonal covariance). Motion with a memory (rattling,
-hopping back) bends λ(s); below some frequency it is a straight line again, and its intercept is what remains at long
-times. This file fits lines (and parabolas) to spectra by maximum likelihood, and looks for the bend.
+The increments of a trajectory, brought to the frequencies θ_j = πj/(m + 1) by a sine transform, have the
+variance λ_j = 2Dτ + σ² s_j, s_j = 4 sin²(θ_j/2), if the ion does Brownian motion seen with the localisation
+noise σ: exactly, and independently of each other (the transform diagonalises their tridiagonal covariance).
+Motion with a memory (rattling, hopping back) bends λ(s); below some frequency it is a straight line again,
+and its intercept is what remains at long times. This file fits lines (and parabolas) to spectra by maximum
+likelihood, and looks for the bend.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ Floats = npt.NDArray[np.float64]
 #: Windows shrink by this factor in frequency; the narrowest holds at least FEWEST_MODES frequencies.
 RATIO = 2.0**0.5
 FEWEST_MODES = 10
-#: Prior odds of "no memory" against a bend at the scale of the whole spectrum; each fourfold narrower bend is half as
-#: likely again. Within narrower windows a memory is known to be there, so that it is suspected more easily.
+#: Prior odds of "no memory" against a bend at the scale of the whole spectrum; each fourfold narrower bend is
+#: half as likely again. Within narrower windows a memory is known to be there, so that it is suspected more
+#: easily.
 ODDS, ODDS_GROW = 6.0, 2.0
 WINDOW_ODDS, WINDOW_ODDS_GROW = 4.0, 1.4
 #: Bends upwards (inertia) are rarer than bends downwards (memory that takes steps back).
@@ -95,7 +97,10 @@ def intercept_weights(s: Floats, spectrum: Floats, freedom: Floats, order: int) 
 
 
 def fit(power: Floats, s: Floats, freedom: Floats, modes: int, order: int) -> Fit:
-    """Maximum likelihood for power_j = λ_j χ²(freedom_j) / freedom_j, λ a polynomial in s (iterated least squares)."""
+    """Maximum likelihood for power_j = λ_j χ²(freedom_j) / freedom_j, λ a polynomial in s.
+
+    Least squares with weights from the last fit, until it stands: its fixed point is the maximum.
+    """
     power, s, freedom = power[:modes], s[:modes], freedom[:modes]
     design = np.vander(s / s[-1], order, increasing=True)
     spectrum = np.full(modes, max(float(power.mean()), 1e-300))
@@ -113,10 +118,11 @@ def fit(power: Floats, s: Floats, freedom: Floats, modes: int, order: int) -> Fi
 
 
 def choose_windows(power: Floats, s: Floats, freedom: Floats) -> list[Window]:
-    """The windows to average over: the whole spectrum, a narrower one, or both; empty where nothing is straight.
+    """The windows to average over: the whole spectrum, a narrower one, both; none where nothing is straight.
 
-    A window passes if no bend is more likely than not. The whole spectrum and the narrower window are weighted by the
-    posterior probability of a memory, so that near the threshold the error bar holds both answers.
+    A window passes if no bend is more likely than not. The whole spectrum and the narrower window are
+    weighted by the posterior probability of a memory, so that near the threshold the error bar holds both
+    answers.
     """
     m = len(power)
     odds = _log_odds_of_memory(power, s, freedom, m, ODDS, ODDS_GROW)
@@ -154,8 +160,8 @@ def _log_odds_of_memory(
 def _bends(power: Floats, s: Floats, freedom: Floats, modes: int) -> Floats:
     """How many sigmas each shape of bend stands out: −s², then s/(ε + s) with ε fourfold smaller each time.
 
-    The latter is what a relaxation of rate ε/2 a frame adds to the increments; every reversible overdamped motion
-    is a sum of them. The scatter of neighbouring frequencies, not theory, says how large a sigma is.
+    The latter is what a relaxation of rate ε/2 a frame adds to the increments; every reversible overdamped
+    motion is a sum of them. The scatter of neighbouring frequencies, not theory, says how large a sigma is.
     """
     line = fit(power, s, freedom, modes, 2)
     s, count = s[:modes], freedom[:modes]

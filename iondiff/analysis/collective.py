@@ -39,14 +39,15 @@ def charge_diffusivity(
 ) -> Diffusivity:
     """Collective (charge) diffusivity: lim ⟨|Σ z_i Δr_i|²⟩ / (6 t Σ z_i²).
 
-    For independent ions it is the tracer diffusivity; the conductivity is it, by the Nernst-Einstein relation, exactly.
-    One sum over all ions is one series: the error falls with the length of the run, not with the number of ions.
+    For independent ions it is the tracer diffusivity; the conductivity is it, by the Nernst-Einstein
+    relation, exactly. One sum over all ions is one series: the error falls with the length of the run, not
+    with the number of ions.
 
     Parameters
     ----------
     positions, timestep_ps, species, symbols, tensor, cell, drift, wrapped, check
-        As in `iondiff.analysis.diffusivity`. "auto" takes out the mean place of the other atoms, or, where all
-        atoms were chosen, a constant velocity.
+        As in `iondiff.analysis.diffusivity`. "auto" takes out the mean place of the other atoms, or, where
+        all atoms were chosen, a constant velocity.
     charges
         In units of e: by species ({"Li": 1, "Cl": -1}), or one for each chosen atom. None: all alike.
 
@@ -59,7 +60,9 @@ def charge_diffusivity(
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
     chosen, z = _charged(trajectory, charges, species)
     if drift == "centre":
-        raise TrajectoryError("drift is 'centre', which takes out what is asked for; use 'host' or 'velocity'")
+        raise TrajectoryError(
+            "drift is 'centre', which takes out what is asked for; use 'host' or 'velocity'"
+        )
     moving = motion(trajectory, chosen, drift)
     total = np.zeros((1, 3, moving.m))
     for part in moving.parts:
@@ -69,9 +72,7 @@ def charge_diffusivity(
         total -= total.mean(axis=2, keepdims=True)
     one = Motion(lambda part: total[part], (slice(0, 1),), 1, moving.m, moving.mean_removed)
     answer, trouble = analyse(one, timestep, "none", tensor=tensor)
-    answer = replace(
-        answer, notes=tuple(trajectory.notes), n_frames=trajectory.n_frames, n_atoms=len(chosen)
-    )
+    answer = replace(answer, notes=tuple(trajectory.notes), n_frames=trajectory.n_frames, n_atoms=len(chosen))
     if check and trouble:
         raise NotDiffusiveError(f"{trouble} (so far {answer})", answer)
     return answer
@@ -99,7 +100,8 @@ def haven_ratio(positions: Any, timestep_ps: float, **options: Any) -> Estimate:
     tracer = diffusivity(trajectory, timestep_ps, **options)
     value = np.asarray(tracer.value) / np.asarray(charge.value)
     relative = np.hypot(
-        np.asarray(tracer.error) / np.asarray(tracer.value), np.asarray(charge.error) / np.asarray(charge.value)
+        np.asarray(tracer.error) / np.asarray(tracer.value),
+        np.asarray(charge.error) / np.asarray(charge.value),
     )
     freedom = min(tracer.degrees_of_freedom, charge.degrees_of_freedom)
     if value.ndim == 0:
@@ -138,9 +140,7 @@ def conductivity(
     )  # fmt: skip
     species = options.get("species")
     given = (
-        [float(charges)] * len(trajectory.atoms_of(species))
-        if isinstance(charges, (int, float))
-        else charges
+        [float(charges)] * len(trajectory.atoms_of(species)) if isinstance(charges, (int, float)) else charges
     )
     _, z = _charged(trajectory, given, species)
     volume = trajectory.cells if trajectory.cells is not None else trajectory.mean_cell
@@ -148,20 +148,33 @@ def conductivity(
     found = charge_diffusivity(trajectory, timestep_ps, charges=given, **options)
     factor = nernst_einstein(1.0, float(z @ z) / mean_volume, kelvin)
     return replace(
-        found, value=found.value * factor, error=found.error * factor, offset=found.offset * factor, unit="S/cm"
+        found,
+        value=found.value * factor,
+        error=found.error * factor,
+        offset=found.offset * factor,
+        unit="S/cm",
     )
 
 
-def nernst_einstein(diffusivity_cm2_s: float, density_per_A3: float, temperature: float) -> float:  # noqa: N803
+def nernst_einstein(diffusivity_cm2_s: float, density_per_A3: float, temperature: float) -> float:
     """Conductivity n e² D / kT in S/cm; the density of carriers (times z²) in 1/Å³."""
     per_cm3 = density_per_A3 * 1e24
     return (
-        per_cm3 * constants.e**2 * diffusivity_cm2_s * 1e-4 * 1e6 / (constants.k * _temperature(temperature)) / 100
+        per_cm3
+        * constants.e**2
+        * diffusivity_cm2_s
+        * 1e-4
+        * 1e6
+        / (constants.k * _temperature(temperature))
+        / 100
     )
 
 
 def yeh_hummer(
-    estimate: Estimate, temperature: float, viscosity_Pa_s: float, length: float  # noqa: N803 - the unit keeps its case
+    estimate: Estimate,
+    temperature: float,
+    viscosity_Pa_s: float,
+    length: float,
 ) -> Estimate:
     """Diffusivity in an infinite fluid: D + ξ kT / (6π η L), ξ = 2.837297 for cubes of edge L.
 
@@ -180,11 +193,14 @@ def yeh_hummer(
     """
     if not (math.isfinite(viscosity_Pa_s) and viscosity_Pa_s > 0 and math.isfinite(length) and length > 0):
         raise TrajectoryError(
-            f"viscosity_Pa_s is {viscosity_Pa_s!r} and length {length!r}; wanted both above zero, in Pa s and Å"
+            f"viscosity_Pa_s is {viscosity_Pa_s!r} and length {length!r}; wanted both above zero, in Pa s "
+            "and Å"
         )
     kelvin = _temperature(temperature)
     shift = XI_CUBIC * constants.k * kelvin / (6.0 * math.pi * viscosity_Pa_s * length * 1e-10) * 1e4
-    return replace(estimate, value=estimate.value + (shift if np.ndim(estimate.value) == 0 else shift * np.eye(3)))
+    return replace(
+        estimate, value=estimate.value + (shift if np.ndim(estimate.value) == 0 else shift * np.eye(3))
+    )
 
 
 def diffusivity_table(
@@ -222,7 +238,7 @@ def diffusivity_table(
 
 
 def arrhenius(trajectories: Mapping[float, Any], timestep_ps: float, **options: Any) -> ArrheniusFit:
-    """Arrhenius line through {temperature in K: trajectory}, weighted by the errors; `.extrapolate(300)` goes on."""
+    """Arrhenius line through {temperature in K: trajectory}, by errors; `.extrapolate(300)` goes on."""
     return fit_arrhenius(diffusivity_table(trajectories, timestep_ps, **options))
 
 
@@ -236,7 +252,9 @@ def _charged(
         names = [species] if isinstance(species, str) else list(species or charges)
         missing = [name for name in names if name not in charges]
         if missing:
-            raise TrajectoryError(f"charges lack {missing[0]!r}, only {', '.join(charges)}; add it, in units of e")
+            raise TrajectoryError(
+                f"charges lack {missing[0]!r}, only {', '.join(charges)}; add it, in units of e"
+            )
         chosen = trajectory.atoms_of(names)
         z = np.array([float(charges[trajectory.symbols[i]]) for i in chosen])
     else:

@@ -1,4 +1,4 @@
-"""Correlations in time and space: mean square displacement, velocity autocorrelation and spectrum, van Hove."""
+"""Correlations: mean square displacement, velocity autocorrelation and spectrum, van Hove."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def msd(
 ) -> Curve:
     """Mean square displacement over all time origins and atoms, by FFT.
 
-    ⟨Δr_a Δr_b⟩(k) = [Σ_t (r_a r_b)(t) + (r_a r_b)(t + k) − r_a(t) r_b(t + k) − r_b(t) r_a(t + k)] / (n − k): the first two
-    terms are running sums, the others a correlation (Calandrini et al., Collection SFN 12, 201 (2011)).
+    ⟨Δr_a Δr_b⟩(k) = [Σ_t (r_a r_b)(t) + (r_a r_b)(t + k) − r_a(t) r_b(t + k) − r_b(t) r_a(t + k)] / (n − k):
+    the first two terms are running sums, the others a correlation (Calandrini et al., Collection SFN 12, 201
+    (2011)).
 
     Parameters
     ----------
@@ -60,7 +61,8 @@ def msd(
     Returns
     -------
     Curve
-        ps, Å²; lags 0 to frames − 1. Long lags have few origins: nothing beyond a tenth of the run is worth fitting.
+        ps, Å²; lags 0 to frames − 1. Long lags have few origins: nothing beyond a tenth of the run is worth
+        fitting.
     """
     timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
@@ -85,11 +87,11 @@ def msd(
     squares[:, 0] = 0.0
     times = np.arange(n) * timestep
     if not tensor:
-        return Curve(times, squares.sum(axis=0))
+        return Curve(_float(times), squares.sum(axis=0))
     full = np.empty((n, 3, 3))
     for k, (a, b) in enumerate(pairs):
         full[:, a, b] = full[:, b, a] = squares[k]
-    return Curve(times, full)
+    return Curve(_float(times), full)
 
 
 def vacf(
@@ -117,7 +119,7 @@ def vacf(
         positions, timestep_ps, velocities, species, symbols, cell, drift, wrapped, pad=True
     )
     correlation = fft.irfft(power, size)[:m] / np.arange(m, 0, -1)
-    return Curve(np.arange(m) * timestep, correlation)
+    return Curve(_float(np.arange(m) * timestep), correlation)
 
 
 def velocity_spectrum(
@@ -130,7 +132,7 @@ def velocity_spectrum(
     cell: Any = None,
     drift: str = "auto",
     wrapped: bool | None = None,
-    resolution_THz: float | None = None,  # noqa: N803 - the unit keeps its spelling
+    resolution_THz: float | None = None,
 ) -> Curve:
     """Spectrum of the velocities, one sixth of ∫⟨v(0)·v(t)⟩ cos(2πft) dt over all times: D at frequency zero.
 
@@ -300,7 +302,8 @@ def van_hove_distinct(
     bins = np.linspace(0.0, reach, 101) if edges is None else _edges(edges)
     if bins[-1] > reach * (1 + 1e-9):
         raise TrajectoryError(
-            f"edges reach {bins[-1]:.4g} Å, beyond half the smallest height of the cell, {reach:.4g} Å; stop there"
+            f"edges reach {bins[-1]:.4g} Å, beyond half the smallest height of the cell, {reach:.4g} Å; "
+            "stop there"
         )
     fractional = _fractional(trajectory, atoms)
     counts = np.zeros((len(lags), len(bins) - 1))
@@ -319,8 +322,11 @@ def van_hove_distinct(
 def _fractional(trajectory: Trajectory, atoms: npt.NDArray[np.int64]) -> Floats:
     """Fractional places (frames, atoms, 3), unwrapped or not."""
     rows = np.asarray(trajectory.positions[:, atoms], dtype=np.float64)
-    assert trajectory.cells is not None
-    return np.ascontiguousarray(rows @ np.linalg.inv(trajectory.cells))
+    return np.ascontiguousarray(rows @ np.linalg.inv(trajectory.known_cells))
+
+
+def _float(values: Any) -> Floats:
+    return np.asarray(values, dtype=np.float64)
 
 
 def _lags(times_ps: Iterable[float], timestep: float, longest: int) -> list[int]:
@@ -328,7 +334,8 @@ def _lags(times_ps: Iterable[float], timestep: float, longest: int) -> list[int]
     lags = np.rint(times / timestep)
     if not len(lags) or not np.isfinite(lags).all() or lags.min() < 0 or lags.max() > longest:
         raise TrajectoryError(
-            f"times_ps are {times.tolist()}; wanted times from 0 to {longest * timestep:g} ps, the length of the run"
+            f"times_ps are {times.tolist()}; wanted times from 0 to {longest * timestep:g} ps, the length "
+            "of the run"
         )
     return [int(lag) for lag in lags]
 

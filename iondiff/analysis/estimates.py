@@ -33,8 +33,9 @@ class NotDiffusiveError(TrajectoryError, NotConvergedError):
 class Diffusivity(Estimate):
     """A diffusivity with its error and the diffusive window it was found in.
 
-    Intervals are those of a scaled χ² (by the cube root of Wilson and Hilferty) with Student's t for the error being
-    measured too: D is a variance, and short trajectories miss it upwards more rarely, but further, than downwards.
+    Intervals are those of a scaled χ² (by the cube root of Wilson and Hilferty) with Student's t for the
+    error being measured too: D is a variance, and short trajectories miss it upwards more rarely, but
+    further, than downwards.
 
     Attributes
     ----------
@@ -47,9 +48,11 @@ class Diffusivity(Estimate):
     window_ps
         Only motion over longer times than this was used; the time between frames where there is no memory.
     localisation
-        Å, standard deviation an axis of what does not add up with time (rattling, noise); NaN where none was resolved.
+        Å, standard deviation an axis of what does not add up with time (rattling, noise); NaN where none was
+        resolved.
     correlation
-        By how much larger the variance is than that of as many independent Brownian ions: hops are events, ions push.
+        By how much larger the variance is than that of as many independent Brownian ions: hops are events,
+        ions push.
     n_atoms, n_frames, timestep_ps
         Of the data.
     notes
@@ -96,8 +99,8 @@ class Diffusivity(Estimate):
         Returns
         -------
         pandas.DataFrame
-            period_ps; D_apparent (cm²/s), flat where motion is diffusive, rising to short periods where ions rattle
-            or hop back; frequencies (how many were averaged); used (bool).
+            period_ps; D_apparent (cm²/s), flat where motion is diffusive, rising to short periods where ions
+            rattle or hop back; frequencies (how many were averaged); used (bool).
         """
         m = len(self.spectrum)
         place = np.arange(1, m + 1)
@@ -113,4 +116,5 @@ class Diffusivity(Estimate):
     def __str__(self) -> str:
         if np.ndim(self.value):
             return f"{self.value} ± {self.error} {self.unit}"
-        return f"{self.value:.4g} ± {self.error:.2g} {self.unit}, from motion over more than {self.window_ps:.4g} ps"
+        number = f"{self.value:.4g} ± {self.error:.2g} {self.unit}"
+        return f"{number}, from motion over more than {self.window_ps:.4g} ps"

@@ -1,7 +1,8 @@
 """Jumps between given sites: residence times, rates with errors, and the hopping graph they amount to.
 
-An atom belongs to a site from the moment it enters the site's core until it enters the core of another one: swinging over
-the border and back is no jump (Vanden-Eijnden and Tal, J. Chem. Phys. 123, 184103 (2005), on why crossings overcount).
+An atom belongs to a site from the moment it enters the site's core until it enters the core of another one:
+swinging over the border and back is no jump (Vanden-Eijnden and Tal, J. Chem. Phys. 123, 184103 (2005), on
+why crossings overcount).
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ class Jumps:
     def occupied_ps(self) -> Floats:
         """(n,), ps: total time atoms spent at each site."""
         counts = np.bincount(self.home[self.home >= 0].ravel(), minlength=len(self.sites))
-        return counts * self.timestep_ps
+        return np.asarray(counts * self.timestep_ps, dtype=np.float64)
 
     def residence_times(self) -> pd.DataFrame:
-        """Mean stay at each site: residence_ps with its error (time at the site over jumps from it), and how many."""
+        """Mean stay at each site, with its error: time spent there over jumps from it, and their number."""
         left = np.bincount(self.source, minlength=len(self.sites))
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.where(left > 0, self.occupied_ps / left, np.inf)
@@ -84,10 +85,11 @@ class Jumps:
         )
 
     def rates(self) -> pd.DataFrame:
-        """One row for each way between two sites, both directions: source, target, image, jumps, rate_Hz, error_Hz.
+        """Each way between two sites, both directions: source, target, image, jumps, rate_Hz, error_Hz.
 
-        In equilibrium a way is gone as often in each direction: both counts are averaged, and divided by the time spent
-        at the source. The rates obey detailed balance by construction. Errors are Poisson's, of the sum of both counts.
+        In equilibrium a way is gone as often in each direction: both counts are averaged, and divided by the
+        time spent at the source. The rates obey detailed balance by construction. Errors are Poisson's, of
+        the sum of both counts.
         """
         rows, times = [], self.occupied_ps * 1e-12
         for (i, j, *image), both in sorted(self._ways().items()):
@@ -108,9 +110,9 @@ class Jumps:
     def network(self, temperature: float, *, prefactor: float = 1e13) -> nx.MultiDiGraph:
         """The hopping graph (contract 2) whose rates at this temperature are those seen.
 
-        Site energies are −kT ln(time spent), the lowest zero; barriers −kT ln(rate / prefactor). With one prefactor for all,
-        the barriers mean something at this temperature only. Sites never visited are left out. Where carriers are dense,
-        the rates contain how often the neighbours were taken.
+        Site energies are −kT ln(time spent), the lowest zero; barriers −kT ln(rate / prefactor). With one
+        prefactor for all, the barriers mean something at this temperature only. Sites never visited are left
+        out. Where carriers are dense, the rates contain how often the neighbours were taken.
 
         Parameters
         ----------
@@ -129,16 +131,20 @@ class Jumps:
         TrajectoryError
             No jumps, or a rate above the prefactor.
         """
-        if not (math.isfinite(temperature) and temperature > 0 and math.isfinite(prefactor) and prefactor > 0):
+        if not (
+            math.isfinite(temperature) and temperature > 0 and math.isfinite(prefactor) and prefactor > 0
+        ):
             raise TrajectoryError(
-                f"temperature is {temperature!r} and prefactor {prefactor!r}; wanted both above zero, in K and Hz"
+                f"temperature is {temperature!r} and prefactor {prefactor!r}; wanted both above zero, in "
+                "K and Hz"
             )
         table = self.rates()
         if table.empty:
             raise TrajectoryError("no atom jumped, so there is no network; run longer, or check the sites")
         if float(table["rate_Hz"].max()) > prefactor:
             raise TrajectoryError(
-                f"a rate of {table['rate_Hz'].max():.3g} Hz is above the prefactor {prefactor:.3g} Hz, which would be a "
+                f"a rate of {table['rate_Hz'].max():.3g} Hz is above the prefactor {prefactor:.3g} Hz, "
+                "which would be a "
                 "barrier below zero; give a larger prefactor="
             )
         kT = KB * temperature
@@ -153,11 +159,12 @@ class Jumps:
                 int(site), position=self.sites[site].tolist(), energy=float(energies[site]),
                 occupied_ps=float(times[site]),
             )  # fmt: skip
-        for row in table.itertuples():
+        for row in table.to_dict("records"):
+            rate, seen = float(row["rate_Hz"]), int(row["jumps"])
             graph.add_edge(
-                int(row.source), int(row.target), image=list(row.image), prefactor=float(prefactor),
-                barrier=float(-kT * math.log(row.rate_Hz / prefactor)), barrier_error=kT / math.sqrt(row.jumps),
-                rate=float(row.rate_Hz), rate_error=float(row.error_Hz), jumps=int(row.jumps),
+                int(row["source"]), int(row["target"]), image=list(row["image"]), prefactor=float(prefactor),
+                barrier=-kT * math.log(rate / prefactor), barrier_error=kT / math.sqrt(seen),
+                rate=rate, rate_error=float(row["error_Hz"]), jumps=seen,
             )  # fmt: skip
         return graph
 
@@ -187,7 +194,8 @@ def jumps(
     Parameters
     ----------
     positions, timestep_ps, species, symbols, cell, wrapped
-        As in `iondiff.analysis.diffusivity`; the cell must be known. Where it breathes, fractional places count.
+        As in `iondiff.analysis.diffusivity`; the cell must be known. Where it breathes, fractional places
+        count.
     sites
         (n, 3), Å, in the mean cell; or a hopping graph (contract 2), whose nodes they are.
     core
@@ -210,12 +218,12 @@ def jumps(
     home, image = np.empty(shape, dtype=np.int64), np.empty((*shape, 3), dtype=np.int64)
     for part in trajectory.parts(len(atoms)):
         path = trajectory.unwrapped(atoms[part])
-        fixed = trajectory.cells is None or trajectory.cells.ndim == 2
-        inverses = inverse if fixed or trajectory.wrapped is None else np.linalg.inv(trajectory.cells)  # type: ignore[arg-type]
+        fixed = trajectory.known_cells.ndim == 2
         if fixed:
             fractional = path @ inverse
         else:  # whole cells crossed come from the unwrapped path, the place in the cell from each frame
-            rows = np.asarray(trajectory.positions[:, atoms[part]], dtype=np.float64) @ inverses
+            rows = np.asarray(trajectory.positions[:, atoms[part]], dtype=np.float64)
+            rows = rows @ np.linalg.inv(trajectory.known_cells)
             start = path[0] @ inverse
             fractional = rows + np.rint((path @ inverse - start) - (rows - rows[0]))
         one_home, one_image = home[:, part].copy(), image[:, part].copy()
@@ -225,7 +233,8 @@ def jumps(
         home[:, part], image[:, part] = one_home, one_image
     if not (home >= 0).any():
         raise TrajectoryError(
-            "no atom was ever within a core of a site; check that sites and positions share one frame, or widen core="
+            "no atom was ever within a core of a site; check that sites and positions share one frame, "
+            "or widen core="
         )
     moved = (home[1:] != home[:-1]) | (image[1:] != image[:-1]).any(axis=2)
     frame, atom = np.nonzero(moved & (home[:-1] >= 0))
@@ -234,7 +243,8 @@ def jumps(
     guest = species if isinstance(species, str) else (trajectory.symbols or ("X",))[0]
     return Jumps(
         sites=places @ mean_cell, cell=mean_cell, timestep_ps=timestep, home=home, atom=atom, frame=frame + 1,
-        source=home[frame, atom], target=home[frame + 1, atom], image=image[frame + 1, atom] - image[frame, atom],
+        source=home[frame, atom], target=home[frame + 1, atom],
+        image=image[frame + 1, atom] - image[frame, atom],
         guest=guest,
     )  # fmt: skip
 
@@ -272,7 +282,9 @@ def _cores(core: Any, places: Floats, cell: Floats) -> Floats:
     if n > 1 and others.min() < 1e-3:
         i, j = np.unravel_index(int(others.argmin()), others.shape)
         raise TrajectoryError(f"sites {i} and {j} are {others.min():.2g} Å apart; leave one out")
-    radii = CORE_SHARE * closest if core is None else np.broadcast_to(np.asarray(core, dtype=np.float64), (n,))
+    radii = (
+        CORE_SHARE * closest if core is None else np.broadcast_to(np.asarray(core, dtype=np.float64), (n,))
+    )
     if not (np.isfinite(radii).all() and (radii > 0).all()):
         raise TrajectoryError(f"core is {core!r}; wanted radii above zero, in Å")
     overlap = radii[:, None] + radii[None] - distance

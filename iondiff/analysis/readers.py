@@ -64,7 +64,8 @@ def read_frames(source: str | Path | Atoms | Iterable[Atoms]) -> Frames:
             stream = iter(source)
         except TypeError:
             raise TrajectoryError(
-                f"got {type(source).__name__}; wanted positions (frames, atoms, 3), a path, or ase.Atoms objects"
+                f"got {type(source).__name__}; wanted positions (frames, atoms, 3), a path, or ase.Atoms "
+                "objects"
             ) from None
     first = next(stream, None)
     if first is None:
@@ -79,12 +80,14 @@ def read_frames(source: str | Path | Atoms | Iterable[Atoms]) -> Frames:
         _refuse_other(frame, number)
         if len(frame) != len(first):
             raise TrajectoryError(
-                f"frame {number} has {len(frame)} atoms, frame 0 has {len(first)}; give every frame the same atoms"
+                f"frame {number} has {len(frame)} atoms, frame 0 has {len(first)}; give every frame the "
+                "same atoms"
             )
         if not np.array_equal(frame.numbers, first.numbers):
             atom = int(np.argmax(frame.numbers != first.numbers))
             raise TrajectoryError(
-                f"atom {atom} is {frame.symbols[atom]} in frame {number} and {first.symbols[atom]} in frame 0; "
+                f"atom {atom} is {frame.symbols[atom]} in frame {number} and {first.symbols[atom]} in "
+                "frame 0; "
                 "give every frame the same atoms in the same order"
             )
         cells.append(np.array(frame.cell.array))
@@ -110,7 +113,8 @@ def _whole_frames(path: Path, notes: list[str]) -> Iterator[Atoms]:
     except Exception as error:
         if count == 0:
             raise TrajectoryError(
-                f"{str(path)!r} could not be read as a trajectory ({type(error).__name__}: {error}); is the file whole "
+                f"{str(path)!r} could not be read as a trajectory ({type(error).__name__}: {error}); is "
+                "the file whole "
                 "and of a format that ASE knows?"
             ) from error
         notes.append(_lost(path, count, f"{type(error).__name__}: {error}"))
@@ -127,7 +131,8 @@ def _is_last(path: Path, count: int) -> bool:
 
 
 def _lost(path: Path, count: int, why: str) -> str:
-    return f"{path.name} is damaged at frame {count} ({why}): the {count} whole frames before it are used, the rest is lost"
+    what = f"the {count} whole frames before it are used, the rest is lost"
+    return f"{path.name} is damaged at frame {count} ({why}): {what}"
 
 
 def _refuse_other(frame: Any, number: int) -> None:

@@ -1,14 +1,14 @@
 """The tracer diffusivity of a trajectory, with an error bar that is true.
 
-Value: maximum likelihood for Brownian motion seen with localisation noise, on the frequencies where the motion is
-diffusive (`_window`). Error: the scatter between blocks of time, which knows about ions that push each other and
-about hops being few (`_blocks`).
+Value: maximum likelihood for Brownian motion seen with localisation noise, on the frequencies where the
+motion is diffusive (`_window`). Error: the scatter between blocks of time, which knows about ions that push
+each other and about hops being few (`_blocks`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,8 +52,8 @@ def diffusivity(
     Parameters
     ----------
     positions
-        Unwrapped positions (frames, atoms, 3) in Å, or a trajectory: a path that ASE reads (extxyz, LAMMPS dump,
-        XDATCAR, .traj), `ase.Atoms` objects in a list or iterator, an `iondiff.analysis.Trajectory`.
+        Unwrapped positions (frames, atoms, 3) in Å, or a trajectory: a path that ASE reads (extxyz, LAMMPS
+        dump, XDATCAR, .traj), `ase.Atoms` objects in a list or iterator, an `iondiff.analysis.Trajectory`.
     timestep_ps
         Time between frames, ps.
     species
@@ -103,7 +103,9 @@ def checked_timestep(timestep_ps: Any) -> float:
     except (TypeError, ValueError):
         timestep = math.nan
     if not (math.isfinite(timestep) and timestep > 0.0):
-        raise TrajectoryError(f"timestep_ps is {timestep_ps!r}; wanted the time between frames in ps, above zero")
+        raise TrajectoryError(
+            f"timestep_ps is {timestep_ps!r}; wanted the time between frames in ps, above zero"
+        )
     return timestep
 
 
@@ -120,9 +122,7 @@ class _Power:
         return np.asarray(self.components[:3].mean(axis=0))
 
 
-def analyse(
-    moving: Motion, timestep: float, drift: str, *, tensor: bool
-) -> tuple[Diffusivity, str | None]:
+def analyse(moving: Motion, timestep: float, drift: str, *, tensor: bool) -> tuple[Diffusivity, str | None]:
     """The estimate, and what speaks against it."""
     scale = CM2_S_PER_A2_PS / (2.0 * timestep)
     spectra = _spectra.whole(moving.increments, moving.parts, moving.m, tensor=tensor)
@@ -142,7 +142,8 @@ def analyse(
         windows = [Window(moving.m, 2 if moving.m > 2 else 1, 1.0)]
     elif not windows:
         trouble = (
-            "the motion is not diffusive on any time scale that the trajectory resolves: ions still rattle or hop back "
+            "the motion is not diffusive on any time scale that the trajectory resolves: ions still "
+            "rattle or hop back "
             f"over {2 * moving.m * timestep / 10:.3g} ps; run longer"
         )
         windows = [Window(min(10, moving.m), 2, 1.0)]
@@ -163,11 +164,14 @@ def _powers(moving: Motion, spectra: _spectra.Spectra, drift: str) -> tuple[_Pow
         if common > WANDERS * relative:
             to_centre = True
             notes.append(
-                f"the whole cell wanders (its mean place moves {common / relative:.3g} times as fast as independent "
+                f"the whole cell wanders (its mean place moves {common / relative:.3g} times as fast as "
+                "independent "
                 "atoms would let it): motion about the mean place was taken; drift='none' leaves it in"
             )
     if to_centre and n < 2:
-        raise TrajectoryError("drift is 'centre' with one atom, which would not move at all; use drift='none'")
+        raise TrajectoryError(
+            "drift is 'centre' with one atom, which would not move at all; use drift='none'"
+        )
     leak = _spectra.mean_leakage(m) if moving.mean_removed and not to_centre else np.zeros(m)
     count = (n - 1 if to_centre else n) - leak
     components = spectra.relative(to_centre=to_centre) * ((n - 1 if to_centre else n) / count)
@@ -200,7 +204,7 @@ def _each_window(
         fits.append(found)
         shapes.append((blocks, modes) if length >= modes and moving.m >= FEWEST_INCREMENTS else (0, 0))
     measured = [shape for shape in shapes if shape[0]]
-    spectra = iter(
+    spectra: Iterator[_spectra.Spectra] = iter(
         _spectra.in_blocks(moving.increments, moving.parts, moving.m, measured, tensor=tensor)
         if measured
         else ()
@@ -213,16 +217,16 @@ def _each_window(
             variance = np.full(len(value), found.variance)
             parts.append(_Part(found, value, variance, max(moving.m - 2.0, 1.0), math.nan, count))
             continue
-        blocks = next(spectra).relative(to_centre=power.to_centre)
-        parts.append(_from_blocks(found, value, blocks, moving, count))
+        powers = next(spectra).relative(to_centre=power.to_centre)
+        parts.append(_from_blocks(found, value, powers, moving, count))
     return parts
 
 
 def _from_blocks(found: Fit, value: Floats, blocks: Floats, moving: Motion, count: Floats) -> _Part:
     """Variance of the intercept from blocks (components, blocks, modes) of time.
 
-    A block resolves its few frequencies worse than the whole does: by how much is known for Gaussian motion, and
-    taken off that share of the variance.
+    A block resolves its few frequencies worse than the whole does: by how much is known for Gaussian motion,
+    and taken off that share of the variance.
     """
     n_blocks, modes = blocks.shape[1:]
     s = curvature_axis(moving.m // n_blocks)[:modes]
@@ -274,7 +278,7 @@ def _average(parts: list[_Part], windows: list[Window], scale: float, about: Dif
 
 
 def _offset(part: _Part, intercept: float) -> float:
-    """κ such that the standard error grows like intercept + κ, from its derivative; infinite where it is constant."""
+    """κ such that the standard error grows like intercept + κ, from its derivative; inf: it is constant."""
     found = part.fit
     if not intercept > 0.0:
         return math.inf
@@ -290,7 +294,7 @@ def _offset(part: _Part, intercept: float) -> float:
 
 
 def curvature_axis_of(found: Fit) -> Floats:
-    """s of the frequencies of a fit, from its edge."""
+    """S of the frequencies of a fit, from its edge."""
     edge = 2.0 * math.asin(min(math.sqrt(found.scale) / 2.0, 1.0))
     return np.asarray(4.0 * np.sin(0.5 * edge * np.arange(1, found.modes + 1) / found.modes) ** 2)
 
@@ -303,7 +307,8 @@ def _trouble(answer: Diffusivity, part: _Part, scale: float) -> str | None:
         value, error = float(answer.value), float(answer.error)
     if value <= 0.0 or error > LARGEST_ERROR * value:
         return (
-            f"D is not told apart from zero: {value:.3g} ± {error:.2g} cm²/s over {answer.window_ps:.3g} ps and longer; "
+            f"D is not told apart from zero: {value:.3g} ± {error:.2g} cm²/s over {answer.window_ps:.3g} "
+            "ps and longer; "
             "run longer, with more atoms, or hotter"
         )
     return None

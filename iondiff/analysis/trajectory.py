@@ -1,11 +1,12 @@
 """Trajectories as the analysis wants them: unwrapped increments, atom by atom, whatever the source.
 
-Unwrapping in a fluctuating cell. Adding whole lattice vectors of the present cell to wrapped positions lets the cell's
-breathing act on all the images crossed so far: displacements then grow noise that looks like diffusion (von Bülow,
-Bullerjahn, Hummer, J. Chem. Phys. 153, 021101 (2020)). Here displacements are summed frame by frame: the nearest image
-of every fractional increment, times the mean of the two cells it lies between. A barostat moves atoms at fixed
-fractional places, so its share of the motion is zero by construction, and no step depends on how far an atom has come.
-In a cell that does not change this is ordinary unwrapping.
+Unwrapping in a fluctuating cell. Adding whole lattice vectors of the present cell to wrapped positions lets
+the cell's breathing act on all the images crossed so far: displacements then grow noise that looks like
+diffusion (von Bülow, Bullerjahn, Hummer, J. Chem. Phys. 153, 021101 (2020)). Here displacements are summed
+frame by frame: the nearest image of every fractional increment, times the mean of the two cells it lies
+between. A barostat moves atoms at fixed fractional places, so its share of the motion is zero by
+construction, and no step depends on how far an atom has come. In a cell that does not change this is ordinary
+unwrapping.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Trajectory:
     wrapped: bool | None = None
     notes: list[str] = field(default_factory=list)
     _comoving: bool | None = field(default=None, repr=False)
-    _inverse: Floats | None = field(default=None, repr=False)
+    _inverse: Floats = field(default_factory=lambda: np.zeros((3, 3)), repr=False)
 
     def __post_init__(self) -> None:
         shape = self.positions.shape
@@ -84,7 +85,7 @@ class Trajectory:
             )
         if self.cells is not None:
             self.cells = _checked_cells(self.cells, shape[0])
-            self._inverse = np.linalg.inv(self.cells)
+            self._inverse = np.asarray(np.linalg.inv(self.cells), dtype=np.float64)
         self._look()
 
     @property
@@ -98,8 +99,8 @@ class Trajectory:
         return int(self.positions.shape[1])
 
     @property
-    def mean_cell(self) -> Floats:
-        """(3, 3), Å.
+    def known_cells(self) -> Floats:
+        """(3, 3) or (frames, 3, 3), Å.
 
         Raises
         ------
@@ -108,7 +109,24 @@ class Trajectory:
         """
         if self.cells is None:
             raise TrajectoryError("this question needs the cell; give cell=, three lattice vectors in Å")
-        return np.asarray(self.cells if self.cells.ndim == 2 else self.cells.mean(axis=0))
+        return self.cells
+
+    def _between(self) -> Floats:
+        """The cell during each step: (3, 3) or (frames − 1, 3, 3)."""
+        cells = self.known_cells
+        return cells if cells.ndim == 2 else np.asarray(0.5 * (cells[1:] + cells[:-1]), dtype=np.float64)
+
+    @property
+    def mean_cell(self) -> Floats:
+        """(3, 3), Å.
+
+        Raises
+        ------
+        TrajectoryError
+            There is no cell.
+        """
+        cells = self.known_cells
+        return cells if cells.ndim == 2 else np.asarray(cells.mean(axis=0))
 
     def atoms_of(self, species: str | Sequence[str] | None) -> npt.NDArray[np.int64]:
         """Indices of the atoms of one or more species; None: all.
@@ -136,15 +154,15 @@ class Trajectory:
         """Unwrapped increments of some atoms: (atoms, 3, frames − 1), Å."""
         series = np.empty((len(atoms), 3, self.n_frames - 1))
         if not self._comoving:
-            rows, places = (self._rows(atoms), np.arange(len(atoms))) if self._on_disk else (self.positions, atoms)
+            rows, places = (
+                (self._rows(atoms), np.arange(len(atoms))) if self._on_disk else (self.positions, atoms)
+            )
             _kernels.differences(rows, places, series)
             return series
-        assert self.cells is not None
         moved = np.diff(self._rows(atoms) @ self._inverse, axis=0)
         if self.wrapped:
             moved -= np.where(self.periodic, np.rint(moved), 0.0)
-        between = self.cells if self.cells.ndim == 2 else 0.5 * (self.cells[1:] + self.cells[:-1])
-        series[:] = (moved @ between).transpose(1, 2, 0)
+        series[:] = (moved @ self._between()).transpose(1, 2, 0)
         return series
 
     def unwrapped(self, atoms: npt.NDArray[np.int64] | None = None) -> Floats:
@@ -184,7 +202,6 @@ class Trajectory:
             return
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
         jumps, steep, plain, comoving = 0, (0.0, 0, 0), 0.0, 0.0
-        between = self.cells if self.cells.ndim == 2 else 0.5 * (self.cells[1:] + self.cells[:-1])
         for part in self.parts(self.n_atoms):
             rows = self._rows(part)
             if not np.isfinite(rows).all():
@@ -194,7 +211,7 @@ class Trajectory:
             moved = np.diff(places, axis=0)
             if self.cells.ndim == 3:
                 plain += float(np.sum(np.diff(rows, axis=0) ** 2))
-                comoving += float(np.sum((moved @ between) ** 2))
+                comoving += float(np.sum((moved @ self._between()) ** 2))
             whole = np.where(self.periodic, np.rint(moved), 0.0)
             jumps += int(np.count_nonzero(whole))
             moved -= whole
@@ -209,8 +226,10 @@ class Trajectory:
                 self.say(f"the positions were wrapped into the cell: unwrapped, {jumps} crossings")
         if self.wrapped and steep[0] > SAFE_STEP:
             raise TrajectoryError(
-                f"the positions are wrapped and atom {steep[2]} moves {steep[0]:.2f} of a lattice vector between "
-                f"frames {steep[1]} and {steep[1] + 1}: beyond half a cell the image is a guess; write frames more "
+                f"the positions are wrapped and atom {steep[2]} moves {steep[0]:.2f} of a lattice vector "
+                "between "
+                f"frames {steep[1]} and {steep[1] + 1}: beyond half a cell the image is a guess; write "
+                "frames more "
                 "often, or give unwrapped positions"
             )
         self._comoving = bool(self.wrapped) or (self.cells.ndim == 3 and comoving < plain)
@@ -233,15 +252,18 @@ class Trajectory:
                 _kernels.count_long(self._rows(part), extent, counts)
             if self.wrapped or bool(np.any(suspect & (counts[1] > 1) & (counts[0] == counts[1]))):
                 raise TrajectoryError(
-                    f"the positions look wrapped into a cell ({int(counts[1].sum())} steps lead across all of it), and "
-                    "without the cell they cannot be unwrapped; give cell=, or wrapped=False if they are right"
+                    f"the positions look wrapped into a cell ({int(counts[1].sum())} steps lead across "
+                    "all of it), and "
+                    "without the cell they cannot be unwrapped; give cell=, or wrapped=False if they are "
+                    "right"
                 )
         self.wrapped = False
 
     def _refuse_infinite(self, rows: Floats, first: int) -> None:
         frame, atom, _ = np.argwhere(~np.isfinite(rows))[0]
         raise TrajectoryError(
-            f"the position of atom {first + atom} in frame {frame} is {rows[frame, atom].tolist()}; wanted finite "
+            f"the position of atom {first + atom} in frame {frame} is {rows[frame, atom].tolist()}; "
+            "wanted finite "
             "numbers in Å, leave broken frames out"
         )
 
@@ -263,8 +285,8 @@ def as_trajectory(
     Parameters
     ----------
     source
-        Positions (frames, atoms, 3) in Å (a `numpy.memmap` stays on disk); a path that ASE can read (extxyz, LAMMPS
-        dump, XDATCAR, .traj, ...); a list or iterator of `ase.Atoms`; or a `Trajectory`.
+        Positions (frames, atoms, 3) in Å (a `numpy.memmap` stays on disk); a path that ASE can read (extxyz,
+        LAMMPS dump, XDATCAR, .traj, ...); a list or iterator of `ase.Atoms`; or a `Trajectory`.
     cell
         (3, 3), (frames, 3, 3), three lengths, in Å; for bare positions, or in place of the one in the source.
     symbols
@@ -275,8 +297,8 @@ def as_trajectory(
     Raises
     ------
     TrajectoryError
-        The source is no trajectory: shapes, numbers that are not finite, atoms that come and go, steps of more than
-        half a cell, a file without a whole frame.
+        The source is no trajectory: shapes, numbers that are not finite, atoms that come and go, steps of
+        more than half a cell, a file without a whole frame.
 
     Warns
     -----
@@ -323,7 +345,8 @@ def _array(source: Any) -> Floats:
         for number, shape in enumerate(counts):
             if shape != counts[0]:
                 raise TrajectoryError(
-                    f"frame {number} has the shape {shape}, frame 0 {counts[0]}; give every frame the same atoms"
+                    f"frame {number} has the shape {shape}, frame 0 {counts[0]}; give every frame the "
+                    "same atoms"
                 ) from error
         raise TrajectoryError(
             f"positions could not be read as numbers ({error}); wanted (frames, atoms, 3), in Å"
@@ -380,15 +403,13 @@ class Motion:
 
 
 def motion(trajectory: Trajectory, atoms: npt.NDArray[np.int64], drift: str) -> Motion:
-    """What the atoms do once drift is taken out: against the host's mean place, or minus a constant velocity."""
+    """What the atoms do once drift is out: against the host's mean place, or minus a constant velocity."""
     if drift not in DRIFTS:
         raise TrajectoryError(f"drift is {drift!r}; choose one of {', '.join(DRIFTS)}")
     m = trajectory.n_frames - 1
     others = np.setdiff1d(np.arange(trajectory.n_atoms), atoms)
     if drift == "host" and not len(others):
-        raise TrajectoryError(
-            "drift is 'host', but every atom was chosen; say species=, or drift='velocity'"
-        )
+        raise TrajectoryError("drift is 'host', but every atom was chosen; say species=, or drift='velocity'")
     if drift == "host" or (drift == "auto" and len(others)):
         reference = mean_steps(trajectory, others)
     elif drift == "none":
@@ -419,4 +440,3 @@ def mean_steps(trajectory: Trajectory, atoms: npt.NDArray[np.int64]) -> Floats:
     for part in trajectory.parts(len(atoms)):
         total += trajectory.steps(atoms[part]).sum(axis=0)
     return total / len(atoms)
-

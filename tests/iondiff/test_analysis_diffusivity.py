@@ -22,7 +22,9 @@ def test_intervals_hold_the_truth(name):
     row = coverage(name, 60)
     assert row["refused"] <= 0.1
     # Fewer hits than this happen once in ten thousand if 95 % is true.
-    assert row["coverage"] * 60 * (1 - row["refused"]) >= stats.binom.ppf(1e-4, round(60 * (1 - row["refused"])), 0.95)
+    assert row["coverage"] * 60 * (1 - row["refused"]) >= stats.binom.ppf(
+        1e-4, round(60 * (1 - row["refused"])), 0.95
+    )
 
 
 @pytest.mark.physics
