@@ -38,3 +38,7 @@ class RunError(IondiffError):
 
 class FileError(IondiffError):
     """A file cannot be written: a full disk, a folder that is read-only."""
+
+
+class PlotError(IondiffError):
+    """Data that cannot be drawn: a column is missing, or nothing is left to show."""
