@@ -30,7 +30,7 @@ def arrhenius(
     Parameters
     ----------
     table
-        Columns ``temperature`` (K), ``D`` (cm²/s) and, where there is one, ``D_error``; each ``method``, where
+        Columns ``temperature`` (K), ``D`` (cm²/s) and, where there is one, ``D_error``; each ``method``, if
         the table has that column, gets a marker of its own. What :func:`kmc.sweep` returns and a run's
         ``diffusivity.csv`` holds.
     label
