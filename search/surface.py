@@ -98,6 +98,14 @@ class Surface:
             first[:, None, None] * hessians + second[:, None, None] * outer,
         )
 
+    def energies_and_gradients(self, positions: Floats) -> tuple[Floats, Floats]:
+        """Energies (n,), eV, and gradients (n, 3), eV/Å, at positions (n, 3), Å: what a band asks for."""
+        values, slopes = np.empty(len(positions)), np.empty((len(positions), 3))
+        points = np.ascontiguousarray(positions @ self.inverse)
+        _spline.slopes_many(self.coefficients, points, values, slopes)
+        energy, first, _ = self.transform.backward(values)
+        return energy, first[:, None] * (slopes @ self.inverse.T)
+
 
 def fit_spline(values: Floats, cell: Floats, transform: Transform) -> Surface:
     """The periodic quintic spline through `values` (n1, n2, n3) on the regular grid of `cell`."""
