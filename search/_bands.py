@@ -35,6 +35,10 @@ class Bands:
     gradients: Floats
     climbing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    def parts(self) -> tuple[Floats, Floats, Floats]:
+        """The three arrays that a move changes."""
+        return self.positions, self.energies, self.gradients
+
     def rows(self, chosen: Ints) -> "Bands":
         """Some of the bands, copied."""
         return Bands(
@@ -50,7 +54,7 @@ class Walkers:
         self.moves, self.before = np.zeros((n, d)), np.zeros((n, d))
         self.steps, self.changes = np.zeros((n, memory, d)), np.zeros((n, memory, d))
         self.count, self.fresh = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
-        self.longest = np.full(n, longest)
+        self.reach, self.longest = longest, np.full(n, longest)
         self.careful = np.full(n, optimiser == "fire")
         self.dt, self.mixing, self.patience = np.full(n, 0.1), np.full(n, 0.1), np.zeros(n, dtype=np.int64)
         self.velocity = np.zeros((n, d))
@@ -85,28 +89,54 @@ def relax(
     """
     b, m, d = bands.positions.shape
     walkers = walkers or Walkers(b, (m - 2) * d, "lbfgs")
+    home = bands.rows(np.arange(b))
     forces = np.zeros((b, m - 2, d))
     left, best, taken = np.full(b, np.inf), np.full(b, np.inf), np.zeros(b, dtype=np.int64)
     top, todo = np.zeros(b, dtype=np.int64), np.arange(b)
     for _ in range(steps + 1):
-        heights = np.minimum(np.where(np.isnan(bands.energies), _HIGH, bands.energies), _HIGH)
         was = top[todo]
-        nudged_forces(
-            bands.positions, heights, bands.gradients, bands.climbing, spring, todo, forces, top, left
-        )
+        _measure(bands, spring, todo, forces, top, left)
         busy = ~(left[todo] < fmax) & np.isfinite(bands.energies[todo]).all(axis=1) & (taken[todo] < steps)
-        lost = left[todo] > _LOST * best[todo]
-        best[todo] = np.where(lost, left[todo], np.minimum(best[todo], left[todo]))
+        # A quasi-Newton walk that has lost its way goes back to its best place and on with FIRE from there.
+        lost = todo[(left[todo] > _LOST * best[todo]) & ~walkers.careful[todo]]
+        if len(lost):
+            for mine, kept in zip(bands.parts(), home.parts(), strict=True):
+                mine[lost] = kept[lost]
+            _measure(bands, spring, lost, forces, top, left)
+            walkers.careful[lost] = True
         # Another image climbs now: the forces have changed their meaning.
-        walkers.restart(todo[lost | (bands.climbing[todo] & (was != top[todo]) & (was > 0))])
+        walkers.restart(todo[bands.climbing[todo] & (was != top[todo]) & (was > 0)])
+        better = todo[left[todo] < best[todo]]
+        best[better] = left[better]
+        for mine, kept in zip(bands.parts(), home.parts(), strict=True):
+            kept[better] = mine[better]
         todo = todo[busy]
         if len(todo) == 0:
             break
         walkers.careful[todo[taken[todo] == steps // 2]] = True
-        moves = walkers.next_moves(forces.reshape(b, -1), todo)
-        bands.positions[todo, 1:-1] += moves.reshape(-1, m - 2, d)
-        energies, gradients = force(bands.positions[todo, 1:-1].reshape(-1, d))
-        bands.energies[todo, 1:-1] = energies.reshape(-1, m - 2)
-        bands.gradients[todo, 1:-1] = gradients.reshape(-1, m - 2, d)
+        _step(force, bands, walkers, forces, todo)
         taken[todo] += 1
     return left < fmax, left, taken
+
+
+def _measure(bands: Bands, spring: float, todo: Ints, forces: Floats, top: Ints, left: Floats) -> None:
+    """Fill forces, highest images and largest forces of the bands `todo`."""
+    heights = np.minimum(np.where(np.isnan(bands.energies), _HIGH, bands.energies), _HIGH)
+    nudged_forces(bands.positions, heights, bands.gradients, bands.climbing, spring, todo, forces, top, left)
+
+
+def _step(force: Force, bands: Bands, walkers: Walkers, forces: Floats, todo: Ints) -> None:
+    """Move the bands `todo`; a move into a wall is not made, and the next ones are shorter."""
+    _, m, d = bands.positions.shape
+    moves = walkers.next_moves(forces.reshape(len(forces), -1), todo)
+    new = bands.positions[todo, 1:-1] + moves.reshape(-1, m - 2, d)
+    energies, gradients = force(new.reshape(-1, d))
+    fine = np.isfinite(energies).reshape(-1, m - 2).all(axis=1)
+    walkers.restart(todo[~fine])
+    walkers.longest[todo] = np.where(
+        fine, np.minimum(1.2 * walkers.longest[todo], walkers.reach), 0.3 * walkers.longest[todo]
+    )
+    rows = todo[fine]
+    bands.positions[rows, 1:-1] = new[fine]
+    bands.energies[rows, 1:-1] = energies.reshape(-1, m - 2)[fine]
+    bands.gradients[rows, 1:-1] = gradients.reshape(-1, m - 2, d)[fine]

@@ -4,7 +4,7 @@ What does not converge is returned with its reason and is never a hop.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from search._bands import Bands, Force, Walkers, relax
 from search.errors import SearchError
 from search.lattice import Floats
 from search.minimise import minimise
+from search.surface import Surface
 
 # A minimum inside a band counts when both of its walls are higher than this, eV.
 DENT = 5e-3
@@ -91,20 +92,24 @@ class _Part:
 
 
 def relax_bands(
-    force: Force, paths: Sequence[Floats], settings: Settings | None = None, guide: Force | None = None
+    force: Force,
+    paths: Sequence[Floats],
+    settings: Settings | None = None,
+    *,
+    guide: Surface | None = None,
+    ends: Floats | None = None,
 ) -> list[Band]:
     """Relax bands that start as the given paths, each (m, d), Å, whose ends are minima and stay.
 
-    `guide` is a cheap force close to `force`, such as a fitted surface: bands relax there first and on
-    `force` last, and they converge on `force` all the same. Returns the bands in the order of the paths; a
-    split path answers with its pieces in order along it.
+    `guide` is a surface fitted to `force`: bands whose path is already a descent on it converge there first
+    and on `force` last. `ends` (n, 2), eV, are the energies of the paths' ends where they are known. Returns
+    the bands in the order of the paths; a split path answers with its pieces in order along it.
     """
     settings = settings or Settings()
     paths = [np.array(path, dtype=np.float64) for path in paths]
-    if guide is None:
-        parts = [_Part(number, path) for number, path in enumerate(paths)]
-    else:
-        parts = _guided(force, guide, paths, settings)
+    parts = [_Part(number, path) for number, path in enumerate(paths)]
+    if guide is not None and settings.climb and paths:
+        _guide(parts, force, guide, settings, ends)
     ready: list[_Part] = [part for part in parts if part.band is not None]
     queue = [part for part in parts if part.band is None]
     for generation in range(settings.max_splits + 1):
@@ -132,21 +137,28 @@ def relax_bands(
     return [band for number, path in enumerate(paths) for band in _in_order(done[number], path)]
 
 
-def _guided(force: Force, guide: Force, paths: list[Floats], settings: Settings) -> list[_Part]:
-    """Parts whose bands have converged on the guide; what did not, or was split there, starts afresh."""
-    parts = [_Part(number, path) for number, path in enumerate(paths)]
-    easier = replace(settings, fmax=0.5 * settings.fmax, max_splits=1)
-    answers: dict[int, list[Band]] = {}
-    for band in relax_bands(guide, paths, easier):
-        answers.setdefault(band.parent, []).append(band)
-    whole = [n for n, bands in answers.items() if len(bands) == 1 and bands[0].converged]
-    whole = [n for n in whole if len(answers[n][0].positions) == settings.n_images]
-    if whole:
-        start, _ = _start(force, [answers[n][0].positions for n in whole], None, settings)
-        for row, n in enumerate(whole):
-            if dent_of(start.energies[row]) is None:
-                parts[n].band = start.rows(np.array([row]))
-    return parts
+def _guide(parts: list[_Part], force: Force, guide: Surface, settings: Settings, ends: Floats | None) -> None:
+    """Relax parts on the guide; those that converge there in one piece become bands of `force`."""
+    positions = np.stack([spread(part.path, settings.n_images) for part in parts])
+    energies, left = guide.relax_bands(
+        positions, settings.spring, 0.2 * settings.fmax, settings.steps, settings.longest
+    )
+    whole = np.array(
+        [n for n in range(len(parts)) if left[n] < settings.fmax and dent_of(energies[n]) is None], dtype=int
+    )
+    if len(whole) == 0:
+        return
+    inner = slice(None) if ends is None else slice(1, -1)
+    b, m, d = positions[whole].shape
+    asked = positions[whole, inner]
+    values, slopes = force(asked.reshape(-1, d))
+    bands = Bands(positions[whole], np.zeros((b, m)), np.zeros((b, m, d)), np.zeros(b, dtype=bool))
+    bands.energies[:, inner], bands.gradients[:, inner] = values.reshape(b, -1), slopes.reshape(asked.shape)
+    if ends is not None:
+        bands.energies[:, [0, -1]] = ends[whole]
+    for row, number in enumerate(whole):
+        if dent_of(bands.energies[row]) is None:
+            parts[number].band = bands.rows(np.array([row]))
 
 
 def _start(

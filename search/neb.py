@@ -90,14 +90,30 @@ def refine(
     chosen = list(edges) if edges is not None else one_direction(network)
     evaluate = Evaluator(landscape)
     fit = fit_of(network)
-    guide = None if fit is None else fit.surface.energies_and_gradients
+    guide = None if fit is None else fit.surface
+    lows = np.array([[network.nodes[site]["energy"] for site in edge[:2]] for edge in chosen]).reshape(-1, 2)
     known = [None] * len(chosen) if fit is None else paths_on_surface(fit.surface, network, chosen)
-    missing = [edge for edge, path in zip(chosen, known, strict=True) if path is None]
-    others = iter(_starting_paths(landscape, network, missing))
-    starts = [next(others) if path is None else path for path in known]
-    answers: dict[int, list[Band]] = {number: [] for number in range(len(chosen))}
-    for band in relax_bands(lambda x: evaluate(x, stage="bands"), starts, settings, guide):
-        answers[band.parent].append(band)
+    answers: dict[int, list[Band]] = {}
+    # First along the surface's descents; what has none, or fails from there, along the landscape's own.
+    for again in (False, True):
+        numbers = [n for n, path in enumerate(known) if (path is None) is again]
+        if again:
+            numbers += [n for n, bands in answers.items() if not all(band.converged for band in bands)]
+        paths = (
+            _starting_paths(landscape, network, [chosen[n] for n in numbers])
+            if again
+            else [path for path in known if path is not None]
+        )
+        for n in numbers:
+            answers[n] = []
+        for band in relax_bands(
+            lambda x: evaluate(x, stage="bands"),
+            paths,
+            settings,
+            guide=None if again else guide,
+            ends=lows[numbers],
+        ):
+            answers[numbers[band.parent]].append(band)
     return [_refined(edge, answers[number], network) for number, edge in enumerate(chosen)]
 
 

@@ -63,9 +63,11 @@ def paths_on_surface(surface: Surface, network: Graph, edges: Sequence[Edge]) ->
         paths.append(None)
         if saddle is None:
             continue
-        gone = [
-            descent.one_side(surface, np.array(saddle, dtype=np.float64), side, line) for side in (1.0, -1.0)
-        ]
+        top = surface.nearby(np.array(saddle, dtype=np.float64))
+        if top is None:
+            continue
+        # Coarse steps will do: a band relaxes from here.
+        gone = [descent.one_side(surface, top, side, line, step=0.1) for side in (1.0, -1.0)]
         for first, second in (gone, gone[::-1]):
             whole = np.concatenate([first[::-1], second])
             back, image = shortest_vectors(whole[:1] - start, cell)

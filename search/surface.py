@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from search import _spline
+from search._surface_bands import relax_on_surface
 from search.lattice import Floats, Ints
 
 Complexes = NDArray[np.complex128]
@@ -98,13 +99,30 @@ class Surface:
             first[:, None, None] * hessians + second[:, None, None] * outer,
         )
 
-    def energies_and_gradients(self, positions: Floats) -> tuple[Floats, Floats]:
-        """Energies (n,), eV, and gradients (n, 3), eV/Å, at positions (n, 3), Å: what a band asks for."""
-        values, slopes = np.empty(len(positions)), np.empty((len(positions), 3))
-        points = np.ascontiguousarray(positions @ self.inverse)
-        _spline.slopes_many(self.coefficients, points, values, slopes)
-        energy, first, _ = self.transform.backward(values)
-        return energy, first[:, None] * (slopes @ self.inverse.T)
+    def relax_bands(
+        self, positions: Floats, spring: float, fmax: float, steps: int, longest: float
+    ) -> tuple[Floats, Floats]:
+        """Climbing bands (b, m, 3), Å, moved in place; energies (b, m), eV, largest forces (b,), eV/Å."""
+        energies, left = np.empty(positions.shape[:2]), np.empty(len(positions))
+        transform = np.array([self.transform.origin, self.transform.width, self.transform.wall])
+        relax_on_surface(
+            self.coefficients,
+            self.inverse,
+            transform,
+            positions,
+            energies,
+            spring,
+            fmax,
+            steps,
+            longest,
+            left,
+        )
+        return energies, left
+
+    def nearby(self, position: Floats) -> Floats | None:
+        """The critical point (3,), Å, that Newton's method finds within two knots of a position (3,), Å."""
+        s = np.ascontiguousarray(position @ self.inverse)
+        return np.asarray(s @ self.cell) if _spline.newton(self.coefficients, s, 2.0) else None
 
 
 def fit_spline(values: Floats, cell: Floats, transform: Transform) -> Surface:

@@ -28,8 +28,8 @@ from search import neb
 from search.calculators import Evaluations
 
 SYSTEMS = ("g-Li3PO4", "Li3OCl", "Cr2O4_Li", "LiSc2S4")
-SETTINGS = neb.Settings(n_images=5, spring=5.0, fmax=0.03, climb_below=0.1, steps=300, max_splits=0)
-END_FMAX = 0.015
+SETTINGS = neb.Settings(n_images=5, spring=5.0, fmax=0.02, climb_below=0.1, steps=300, max_splits=0)
+END_FMAX = 0.01
 
 
 class Kept(Calculator):
