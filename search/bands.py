@@ -161,11 +161,9 @@ def _guide(parts: list[_Part], force: Force, guide: Surface, settings: Settings,
             parts[number].band = bands.rows(np.array([row]))
 
 
-def _start(
-    force: Force, paths: Sequence[Floats], n_images: int | None, settings: Settings
-) -> tuple[Bands, Walkers]:
-    """Bands along the paths with energies and gradients, spread to `n_images` or (None) as they are."""
-    positions = np.stack([path if n_images is None else spread(path, n_images) for path in paths])
+def _start(force: Force, paths: Sequence[Floats], n_images: int, settings: Settings) -> tuple[Bands, Walkers]:
+    """Bands along the paths with energies and gradients, spread to `n_images` unless they have them."""
+    positions = np.stack([path if n_images == len(path) else spread(path, n_images) for path in paths])
     energies, gradients = force(positions.reshape(-1, positions.shape[-1]))
     b, m, d = positions.shape
     bands = Bands(positions, energies.reshape(b, m), gradients.reshape(b, m, d), np.zeros(b, dtype=bool))

@@ -50,7 +50,9 @@ def minimised(
         on = np.isin(todo, back, invert=True)
         todo, energy, gradient = todo[on], energy[on], gradient[on]
         energies[todo], forces[todo], tries[todo] = energy, -gradient, 0
-        largest = np.linalg.norm(gradient.reshape(len(todo), -1, 3), axis=-1).max(axis=1, initial=0.0)
+        largest = np.linalg.norm(gradient.reshape(len(todo), x.shape[1] // 3, 3), axis=-1).max(
+            axis=1, initial=0.0
+        )
         good[todo] = np.isfinite(energy) & (largest < fmax)
         todo = todo[np.isfinite(energy) & ~good[todo]]
         if len(todo):
