@@ -8,6 +8,7 @@ from search.landscape import Landscape
 from search.network import build_network
 from search.paths import minimum_energy_path, minimum_energy_paths
 from search.tables import hops_table, sites_table
+from search.vacancies import vacancy_network
 
 __all__ = [
     "CalculatorLandscape",
@@ -22,4 +23,5 @@ __all__ = [
     "minimum_energy_paths",
     "neb",
     "sites_table",
+    "vacancy_network",
 ]
