@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ase.io
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.io.formats import UnknownFileTypeError, filetype
 
 from iondiff.errors import HostError
@@ -52,6 +53,8 @@ def read_structure(path: str | Path) -> Atoms:
         raise HostError(f"host structure {path} cannot be read: {reason}") from error
     if not isinstance(atoms, Atoms):
         raise HostError(f"host structure {path} holds no structure")
+    if len(atoms) and not (1 <= atoms.numbers.min() and atoms.numbers.max() < len(chemical_symbols)):
+        raise HostError(f"host structure {path} has atoms of no element (atomic numbers outside 1 to 118)")
     if len(atoms) > MOST_ATOMS:
         raise HostError(f"host structure {path} has {len(atoms)} atoms; at most {MOST_ATOMS} are read")
     return atoms

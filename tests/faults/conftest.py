@@ -1,5 +1,6 @@
 """Long work that runs in forks of one warm process, so that killing it costs no seconds of imports."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -13,11 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@functools.cache
 def _load(name):
     """A module beside this file; tests are no package."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(name, module)  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
