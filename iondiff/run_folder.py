@@ -97,6 +97,13 @@ class RunFolder:
             return False
         return not self.changed(outputs, record)
 
+    def state(self, stage: str, outputs: tuple[str, ...]) -> str:
+        """``"done"``, ``"open"``, or ``"damaged"``: finished once, but its outputs are not what it wrote."""
+        record = self._record(stage)
+        if record is None:
+            return "open"
+        return "damaged" if self.changed(outputs, record) else "done"
+
     def changed(self, outputs: tuple[str, ...], record: dict[str, Any]) -> list[str]:
         """Those of a stage's outputs that are missing or not the bytes that it wrote."""
         return [

@@ -45,8 +45,14 @@ STAGES = (
     Stage("host", stages.host, ("host",), (), ("host.extxyz",)),
     Stage("labels", stages.labels, ("guest", "seed", "labels"), ("host.extxyz",), ("labels.jsonl.gz",)),
     Stage(
-        "train", stages.train, ("guest", "seed", "network", "labels"), ("host.extxyz", "labels.jsonl.gz"),
-        ("potential.nnp", "training.json"), "train.member*.npz",
+        "improve", stages.improve_labels,
+        ("guest", "seed", "network", "labels", "improve", "search", "transport"),
+        ("host.extxyz", "labels.jsonl.gz"), ("training_labels.jsonl.gz", "improvement.json"),
+        "improve*.member*.npz",
+    ),
+    Stage(
+        "train", stages.train, ("guest", "seed", "network", "labels"),
+        ("host.extxyz", "training_labels.jsonl.gz"), ("potential.nnp", "training.json"), "train.member*.npz",
     ),
     Stage(
         "search", stages.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),
@@ -133,6 +139,13 @@ def run(
         return summary
 
 
+def stage_is_done(stage: Stage, context: stages.Context, folder: RunFolder) -> bool:
+    """Whether the folder holds what this stage would write."""
+    if not all((context.folder / name).exists() for name in stage.inputs):
+        return False
+    return folder.is_done(stage.name, _key(stage, context), stage.outputs)
+
+
 class LoggedProgress:
     """Passes progress on, and writes it to the log when a stage begins and every half minute."""
 
@@ -155,12 +168,12 @@ class LoggedProgress:
 
 
 def _run_stage(stage: Stage, context: stages.Context, folder: RunFolder) -> None:
-    key = _key(stage, context)
-    if folder.is_done(stage.name, key, stage.outputs):
+    if stage_is_done(stage, context, folder):
         folder.log(f"{stage.name}: done before")
     else:
         folder.log(f"{stage.name}: begins")
         started = time.perf_counter()
+        key = _key(stage, context)
         stage.run(context)
         seconds = time.perf_counter() - started
         folder.mark_done(stage.name, key, stage.outputs, seconds)
