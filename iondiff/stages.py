@@ -124,9 +124,7 @@ def make_labels(
             "labels.file and labels.calculator are both empty; name a label file, or a calculator such as "
             "'chgnet.model.dynamics:CHGNetCalculator' to make labels with"
         )
-    say(
-        f"labels are made by {settings.calculator} with {settings.calculator_kwargs}: code of that module runs"
-    )
+    say(f"code of {settings.calculator} is run to make labels, with {settings.calculator_kwargs}")
     wall = ((settings.core_distance, 1.0), (min(settings.keep)[0], 0.0))
     parts = {
         "grid": draw_points(host_atoms, settings.count, settings.grid, settings.keep, config.seed)[0],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ase.io
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.io.formats import UnknownFileTypeError, filetype
 
 from iondiff.errors import HostError
@@ -42,11 +43,8 @@ def read_structure(path: str | Path) -> Atoms:
     except OSError as error:
         raise HostError(f"host structure {path} cannot be read: {error.strerror or error}") from error
     try:
-        kind = filetype(path, guess=True)
-        # ASE calls a .xyz file by its ending and an .extxyz by its name.
-        if kind not in _FORMATS:
-            raise UnknownFileTypeError(f"format {kind!r} is not read; write it as extxyz or cif")
-        _check_count(opening, kind)
+        kind = filetype(str(path), guess=True)
+        _check_opening(opening, kind)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             atoms = ase.io.read(path, index=-1, format=kind)
@@ -55,13 +53,17 @@ def read_structure(path: str | Path) -> Atoms:
         raise HostError(f"host structure {path} cannot be read: {reason}") from error
     if not isinstance(atoms, Atoms):
         raise HostError(f"host structure {path} holds no structure")
+    if len(atoms) and not (1 <= atoms.numbers.min() and atoms.numbers.max() < len(chemical_symbols)):
+        raise HostError(f"host structure {path} has atoms of no element (atomic numbers outside 1 to 118)")
     if len(atoms) > MOST_ATOMS:
         raise HostError(f"host structure {path} has {len(atoms)} atoms; at most {MOST_ATOMS} are read")
     return atoms
 
 
-def _check_count(opening: bytes, kind: str) -> None:
-    """The number of atoms that an xyz file begins with: refused before anything is made for them."""
+def _check_opening(opening: bytes, kind: str) -> None:
+    """The format, and the number of atoms that an xyz file begins with, before anything is made for them."""
+    if kind not in _FORMATS:
+        raise UnknownFileTypeError(f"format {kind!r} is not read; write it as extxyz or cif")
     if kind in ("xyz", "extxyz"):
         first = opening.split(b"\n", 1)[0].strip()
         if first.isdigit() and (len(first) > 12 or int(first) > MOST_ATOMS):

@@ -129,8 +129,8 @@ def run(
         except OSError as error:  # a disk that is full, a folder that became read-only
             folder.log(f"stopped: {error}")
             raise RunError(
-                f"{error.filename or folder.path}: {error.strerror or error}; mend it and start again, what is "
-                "finished is kept"
+                f"{error.filename or folder.path}: {error.strerror or error}; mend it and start again, "
+                "what is finished is kept"
             ) from error
         except BaseException as error:
             folder.log(f"stopped: {type(error).__name__}: {error}")

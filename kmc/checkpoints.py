@@ -77,19 +77,9 @@ def _load(path: Path, identity: str, like: WalkState) -> WalkState:
     """The state in a file; what the zip's own checksums do not show, shapes and kinds of arrays do."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-            if str(data["identity"]) != identity:
-                raise CheckpointError(
-                    f"{path} belongs to another walk (graph, temperature, seed or length differ); "
-                    "remove it or name another file"
-                )
+            found = str(data["identity"])
             state = WalkState(int(data["done"]), *(data[name] for name in _ARRAYS))
-        for name in _ARRAYS:
-            found, wanted = getattr(state, name), getattr(like, name)
-            if found.shape != wanted.shape or found.dtype != wanted.dtype:
-                raise ValueError(f"{name} is {found.dtype}{found.shape}, not {wanted.dtype}{wanted.shape}")
-        return state
-    except CheckpointError:
-        raise
+        kinds, wanted = _kinds(state), _kinds(like)
     # A damaged zip or array can fail in any of these ways, some of them in the standard library.
     except (
         OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError,
@@ -98,6 +88,16 @@ def _load(path: Path, identity: str, like: WalkState) -> WalkState:
         raise CheckpointError(
             f"{path} is not a checkpoint of a walk ({error}); remove it or name another file"
         ) from None
+    if found != identity or kinds != wanted:
+        raise CheckpointError(
+            f"{path} belongs to another walk (graph, temperature, seed or length differ); "
+            "remove it or name another file"
+        )
+    return state
+
+
+def _kinds(state: WalkState) -> list[Any]:
+    return [(getattr(state, name).shape, getattr(state, name).dtype) for name in _ARRAYS]
 
 
 def _save(path: Path, identity: str, state: WalkState) -> None:

@@ -51,19 +51,24 @@ def read_graph(path: str | Path) -> Graph:
     if not path.is_file():
         raise GraphError(f"{path} does not exist; write one with kmc.write_graph")
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise GraphError(f"it has {size} bytes; at most {LARGEST} are read")
-        graph, sound = reader(path)
-        validate(graph)
-        if not sound:
-            raise GraphError(_CHANGED)
+        graph = _checked(path, reader)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from None
     except OSError as error:
         raise GraphError(f"{path} cannot be read ({error.strerror or error})") from None
     except (RecursionError, MemoryError, OverflowError) as error:
         raise GraphError(f"{path}: no hopping graph is like this ({type(error).__name__}: {error})") from None
+    return graph
+
+
+def _checked(path: Path, reader: Callable[[Path], tuple[Graph, bool]]) -> Graph:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise GraphError(f"it has {size} bytes; at most {LARGEST} are read")
+    graph, sound = reader(path)
+    validate(graph)
+    if not sound:
+        raise GraphError(_CHANGED)
     return graph
 
 
@@ -211,11 +216,10 @@ def _check_ends(data: dict[str, Any], names: set[int | str]) -> None:
         for end in ("source", "target"):
             if not isinstance(edge.get(end), (int, str)) or edge[end] not in names:
                 raise GraphError(
-                    f"edge {shown(edge.get('source'))} -> {shown(edge.get('target'))}: its {end} is not among "
-                    "the nodes; "
-                    "add that site or remove the edge"
+                    f"edge {shown(edge.get('source'))} -> {shown(edge.get('target'))}: its {end} is "
+                    "not among the nodes; add that site or remove the edge"
                 )
-        if not isinstance(edge.get("key", 0), (int, str)):
+        if not isinstance(edge.get("key"), (int, str, type(None))):
             raise GraphError(
                 f"entry {number} of 'edges' has the key {shown(edge['key'])}; wanted an integer or text"
             )

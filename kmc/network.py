@@ -291,7 +291,8 @@ class _EdgeNames:
 
     def __getitem__(self, hop: int) -> str:
         source, target = self.ends(hop)
-        return f"edge {source!r} -> {target!r} (key {self.keys[hop]!r}, image {shown(self.rows[hop].get('image'))})"
+        image = shown(self.rows[hop].get("image"))
+        return f"edge {source!r} -> {target!r} (key {self.keys[hop]!r}, image {image})"
 
 
 def _cell(graph: Graph) -> Floats:

@@ -7,6 +7,7 @@ from search.errors import SearchError
 from search.landscape import Landscape
 from search.network import build_network
 from search.paths import minimum_energy_path, minimum_energy_paths
+from search.remembered import RememberedLandscape
 from search.tables import hops_table, sites_table
 from search.vacancies import vacancy_network
 
@@ -15,6 +16,7 @@ __all__ = [
     "Certificate",
     "Landscape",
     "RelaxedHostLandscape",
+    "RememberedLandscape",
     "SearchError",
     "build_network",
     "certify",

@@ -80,10 +80,11 @@ class Evaluator:
             ) from error
         self.seconds += time.perf_counter() - began
         self.evaluations += len(points)
-        return _checked_answer(answer, len(points))
+        return checked_answer(answer, len(points))
 
 
-def _checked_answer(answer: object, n: int) -> tuple[Floats, Floats]:
+def checked_answer(answer: object, n: int) -> tuple[Floats, Floats]:
+    """What a landscape answered, as arrays of the shapes it promised."""
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise SearchError(
             f"energy_and_gradient returned a {type(answer).__name__}; wanted a pair (energies (n,), "
