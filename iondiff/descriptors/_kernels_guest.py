@@ -72,7 +72,7 @@ def neighbours_by_species(point, capacity, cell, inverse, bins, starts, position
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
-def describe(r, u, s, radial_species, radial, angular_species, angular, powers, G, dG):  # noqa: C901, PLR0915
+def describe(r, u, s, radial_species, radial, angular_species, angular, powers, G, dG):
     """Fill G (n_functions,) and dG (n_functions, 3), the gradient with respect to the centre's position."""
     n = r.shape[0]
     factor = np.empty(n)

@@ -18,6 +18,7 @@ FLOORS = [
     {"testing"},
     {"potentials"},
     {"descriptors"},
+    {"neighbours", "_kernels_neighbours"},
     {"units", "errors", "files"},
 ]
 
