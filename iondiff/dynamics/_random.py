@@ -1,7 +1,7 @@
 """Random numbers whose whole state is four words in an array: a run goes on from them to the same bits.
 
-The generator is xoshiro256++ (Blackman and Vigna, ACM Trans. Math. Softw. 47, 36 (2021)); normal numbers come from
-256 layers (ziggurat of Marsaglia and Tsang, J. Stat. Softw. 5, 8 (2000)).
+The generator is xoshiro256++ (Blackman and Vigna, ACM Trans. Math. Softw. 47, 36 (2021)); normal numbers
+come from 256 layers (ziggurat of Marsaglia and Tsang, J. Stat. Softw. 5, 8 (2000)).
 """
 
 import numpy as np
@@ -82,7 +82,7 @@ def normal(state):
 
 @njit(cache=True)
 def sum_of_squares(state, count):
-    """Sum of the squares of `count` normal numbers (Marsaglia and Tsang, ACM Trans. Math. Softw. 26, 363 (2000))."""
+    """Sum of squares of `count` normal numbers (Marsaglia and Tsang, ACM Trans. Math. Softw. 26, 363)."""
     if count < 8:
         total = 0.0
         for _ in range(count):
