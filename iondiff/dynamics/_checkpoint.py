@@ -53,7 +53,7 @@ def load(
         No checkpoint, or of another run; the sentence names what differs.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         head = json.loads(arrays["head"].tobytes())
         if head["schema"] != _SCHEMA:

@@ -30,7 +30,7 @@ THERMOSTAT, BAROSTAT, FREEDOM, STILL = range(4)
 #: Places in `Rules.reals`.
 STEP, TAU, CELL_TAU, COMPRESSIBILITY, HOTTEST, SMALLEST, LARGEST, LONGEST = range(8)
 #: Why a step was the last.
-FINE, TOO_FAR, TOO_HOT, NOT_FINITE, BAD_VOLUME = range(5)
+FINE, TOO_FAR, TOO_HOT, NOT_FINITE, BAD_VOLUME, LOST = range(6)
 
 CHAIN = 3  # thermostats in a Nosé-Hoover chain
 _TIDY = 50  # steps between removals of what rounding and forces that do not sum to zero gave to the centre of mass

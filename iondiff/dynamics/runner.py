@@ -21,6 +21,7 @@ from iondiff.dynamics._integrators import (
     BAD_VOLUME,
     FINE,
     KINETIC,
+    LOST,
     NOT_FINITE,
     POTENTIAL,
     TOO_FAR,
@@ -392,7 +393,7 @@ def _only_beginning(path: Path) -> bool:
 def _advance(job: _Job, progress: bool) -> None:
     """Call after call, to the next frame or for as long as a call should take."""
     state, driver = job.state, job.driver
-    per_call = min(20, driver.longest_call)
+    per_call, lost = min(20, driver.longest_call), ""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) if progress else nullcontext() as bar:
         task = (
@@ -403,12 +404,16 @@ def _advance(job: _Job, progress: bool) -> None:
             before, memory = State(*(array.copy() for array in state)), driver.memory()
             log = np.zeros((steps // job.log_every + 1, _loop.COLUMNS))
             begin = time.perf_counter()
-            status, rows = driver.advance(state, job.rules, steps, job.log_every, log)
+            try:
+                status, rows = driver.advance(state, job.rules, steps, job.log_every, log)
+            except ValueError as error:  # no neighbour list can be made
+                status, rows = LOST, 0
+                lost = f"step {int(state.counter[0]) + 1}: {error}"
             seconds = time.perf_counter() - begin
+            if status != FINE:
+                _stop(job, status, lost, before, memory)
             if rows:
                 job.rows.append(log[:rows].copy())
-            if status != FINE:
-                _stop(job, status, before, memory)
             per_call = int(np.clip(steps * _CALL_SECONDS / max(seconds, 1e-6), 1, driver.longest_call))
             if state.counter[0] % job.every == 0:
                 _frame_done(job)
@@ -455,19 +460,21 @@ def _save(job: _Job) -> None:
     job.saved = time.monotonic()
 
 
-def _stop(job: _Job, status: int, before: State, memory: dict[str, np.ndarray]) -> None:
+def _stop(job: _Job, status: int, lost: str, before: State, memory: dict[str, np.ndarray]) -> None:
     """Find the last good step by repeating this call up to it, then raise."""
     offending = job.current()
     reached = int(job.state.counter[0])
-    reason = _reason(job, status)
+    reason = lost if status == LOST else _reason(job, status)
     # The step that failed in its first half was not counted.
-    good = reached if status in {TOO_FAR, BAD_VOLUME} else reached - 1
+    good = reached if status in {TOO_FAR, BAD_VOLUME, LOST} else reached - 1
     for ours, theirs in zip(job.state, before, strict=True):
         ours[:] = theirs
     job.driver.recall(memory)
     steps = good - int(before.counter[0])
     if steps:
-        job.driver.advance(job.state, job.rules, steps, steps + 1, np.zeros((2, _loop.COLUMNS)))
+        log = np.zeros((steps // job.log_every + 1, _loop.COLUMNS))
+        _, rows = job.driver.advance(job.state, job.rules, steps, job.log_every, log)
+        job.rows.append(log[:rows])
     _raise_unstable(job, reason, job.current(), offending)
 
 
