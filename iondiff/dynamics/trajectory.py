@@ -26,7 +26,7 @@ from ase.io.extxyz import write_extxyz
 from iondiff.errors import DynamicsError
 
 MAGIC = b"iondiff trajectory 1\n"
-_RECORD = struct.Struct("<4sQQQI")  # tag, bytes of payload, first frame, frames, CRC-32 of the payload
+_RECORD = struct.Struct("<4sQQQI")  # tag, bytes of payload, first frame, frames, CRC-32 of all
 _HEAD, _CHUNK = b"HEAD", b"FRMS"
 _SMALLEST_DELTA = np.iinfo(np.int32)
 _LARGEST_ARRAY = 8 * 1024**3  # bytes, unpacked; a record that claims more is damage
@@ -85,7 +85,11 @@ def _decode(payload: bytes, precision: float, wanted: set[str] | None) -> dict[s
 
 
 def _record(tag: bytes, payload: bytes, first: int = 0, count: int = 0) -> bytes:
-    return _RECORD.pack(tag, len(payload), first, count, zlib.crc32(payload)) + payload
+    return _RECORD.pack(tag, len(payload), first, count, _crc(tag, first, count, payload)) + payload
+
+
+def _crc(tag: bytes, first: int, count: int, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(_RECORD.pack(tag, len(payload), first, count, 0)))
 
 
 class TrajectoryWriter:
@@ -234,7 +238,10 @@ class Trajectory:
         try:
             if isinstance(found, str) or found[0] != _HEAD:
                 raise ValueError(found)
-            header = json.loads(zlib.decompress(stream.read(found[1].length)))
+            payload = stream.read(found[1].length)
+            if _crc(_HEAD, found[1].first, found[1].count, payload) != found[1].crc:
+                raise ValueError(payload)
+            header = json.loads(zlib.decompress(payload))
             if header["schema"] != "iondiff-trajectory/1":
                 raise DynamicsError(
                     f"trajectory {self.path} has schema {header['schema']!r}; this version reads iondiff-trajectory/1"
@@ -269,7 +276,7 @@ class Trajectory:
                     found = "a record out of order"
                 elif stream.tell() == size:
                     stream.seek(chunk.offset)
-                    if zlib.crc32(stream.read(chunk.length)) != chunk.crc:
+                    if _crc(_CHUNK, chunk.first, chunk.count, stream.read(chunk.length)) != chunk.crc:
                         found = f"a record of frames {chunk.first} to {chunk.first + chunk.count - 1} damaged"
             if isinstance(found, str):
                 self.damage = (
@@ -308,7 +315,7 @@ class Trajectory:
                     continue
                 stream.seek(chunk.offset)
                 payload = stream.read(chunk.length)
-                if zlib.crc32(payload) != chunk.crc:
+                if _crc(_CHUNK, chunk.first, chunk.count, payload) != chunk.crc:
                     raise DynamicsError(
                         f"trajectory {self.path} is damaged in frames {chunk.first} to "
                         f"{chunk.first + chunk.count - 1}; read those before or after with start and stop"
