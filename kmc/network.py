@@ -198,14 +198,17 @@ def compile_graph(graph: Graph) -> Network:
     labels = tuple(graph.nodes)
     index = {label: i for i, label in enumerate(labels)}
     site_data = [(f"node {label!r}", data) for label, data in graph.nodes(data=True)]
-    edges = [
-        (source, target, key, data)
-        for source, neighbours in graph.adjacency()
-        for target, parallel in neighbours.items()
-        for key, data in parallel.items()
-    ]
-    names = _EdgeNames(edges)
-    hop_data = [edge[3] for edge in edges]
+    # Flat lists and no tuple an edge: a million of those would keep the garbage collector busy.
+    around = [neighbours for _, neighbours in graph.adjacency()]
+    parallel = [hops for neighbours in around for hops in neighbours.values()]
+    copies = np.array([len(hops) for hops in parallel], dtype=np.int64)
+    degree = np.array([len(neighbours) for neighbours in around], dtype=np.int64)
+    source = np.repeat(np.repeat(np.arange(len(labels)), degree), copies)
+    reached = [index[label] for neighbours in around for label in neighbours]
+    target = np.repeat(np.array(reached, dtype=np.int64), copies)
+    keys = tuple([key for hops in parallel for key in hops])
+    hop_data = [data for hops in parallel for data in hops.values()]
+    names = _EdgeNames(labels, source, target, keys, hop_data)
     site_names = [name for name, _ in site_data]
     sites = [data for _, data in site_data]
     positions = _numbers(site_names, sites, "position", 3)
@@ -213,8 +216,6 @@ def compile_graph(graph: Graph) -> Network:
     image = _numbers(names, hop_data, "image", 3)
     barrier = _numbers(names, hop_data, "barrier", 0)
     prefactor = _numbers(names, hop_data, "prefactor", 0)
-    source = np.array([index[edge[0]] for edge in edges], dtype=np.int64)
-    target = np.array([index[edge[1]] for edge in edges], dtype=np.int64)
     _refuse(image != np.rint(image), names, "image", image, "whole numbers of cells")
     _refuse(
         barrier < 0,
@@ -235,7 +236,7 @@ def compile_graph(graph: Graph) -> Network:
     saddle = energies[source] + barrier
     reverse = _reverse_hops(names, source, target, whole, saddle, prefactor)
     disagreement = np.abs(saddle - saddle[reverse])
-    if edges and disagreement.max() > SADDLE_TOLERANCE_EV:
+    if hop_data and disagreement.max() > SADDLE_TOLERANCE_EV:
         hop = int(np.argmax(disagreement))
         raise GraphError(
             f"{names[hop]}: its saddle lies at {saddle[hop]:.9g} eV, that of its reverse at "
@@ -245,7 +246,7 @@ def compile_graph(graph: Graph) -> Network:
     displacement = positions[target] - positions[source] + whole @ cell
     return Network(
         labels=labels,
-        keys=tuple(edge[2] for edge in edges),
+        keys=keys,
         cell=cell,
         positions=positions,
         energies=energies,
@@ -263,12 +264,24 @@ def compile_graph(graph: Graph) -> Network:
 class _EdgeNames:
     """Edges in words, written only when a message needs them."""
 
-    def __init__(self, edges: list[tuple[Any, Any, Any, dict[str, Any]]]):
-        self.edges = edges
+    def __init__(
+        self,
+        labels: tuple[Hashable, ...],
+        source: Integers,
+        target: Integers,
+        keys: tuple[Hashable, ...],
+        rows: list[dict[str, Any]],
+    ):
+        self.labels, self.source, self.target, self.keys, self.rows = labels, source, target, keys, rows
+
+    def ends(self, hop: int) -> tuple[Hashable, Hashable]:
+        return self.labels[self.source[hop]], self.labels[self.target[hop]]
 
     def __getitem__(self, hop: int) -> str:
-        source, target, key, data = self.edges[hop]
-        return f"edge {source!r} -> {target!r} (key {key!r}, image {data.get('image')!r})"
+        source, target = self.ends(hop)
+        return (
+            f"edge {source!r} -> {target!r} (key {self.keys[hop]!r}, image {self.rows[hop].get('image')!r})"
+        )
 
 
 def _cell(graph: Graph) -> Floats:
@@ -331,16 +344,38 @@ def _reverse_hops(
     names: _EdgeNames, source: Integers, target: Integers, image: Integers, saddle: Floats, prefactor: Floats
 ) -> Integers:
     """Index (m,) of each hop's reverse; parallel hops are paired by saddle energy, then prefactor."""
-    tie_break = [prefactor, np.round(saddle / (10 * SADDLE_TOLERANCE_EV))]
-    forward = np.column_stack([source, target, image])
-    backward = np.column_stack([target, source, -image])
-    by_forward = np.lexsort([*tie_break, *forward.T[::-1]])
-    by_backward = np.lexsort([*tie_break, *backward.T[::-1]])
+    forward, backward = _hop_numbers(source, target, image)
+    by_forward, by_backward = np.argsort(forward), np.argsort(backward)
+    ordered = forward[by_forward]
+    if (ordered[1:] == ordered[:-1]).any():
+        tie_break = [prefactor, np.round(saddle / (10 * SADDLE_TOLERANCE_EV))]
+        by_forward = np.lexsort([*tie_break, forward])
+        by_backward = np.lexsort([*tie_break, backward])
     if not np.array_equal(forward[by_forward], backward[by_backward]):
-        raise GraphError(_lonely(names, forward, backward))
+        here = np.column_stack([source, target, image])
+        raise GraphError(_lonely(names, here, np.column_stack([target, source, -image])))
     reverse = np.empty(len(source), dtype=np.int64)
     reverse[by_backward] = by_forward
     return reverse
+
+
+def _hop_numbers(source: Integers, target: Integers, image: Integers) -> tuple[Integers, Integers]:
+    """One whole number for what identifies a hop, and the number that its reverse has: (m,) each."""
+    ends = int(max(source.max(initial=0), target.max(initial=0))) + 1
+    width = 2 * int(np.abs(image).max(initial=0)) + 1
+    if ends**2 * width**3 < 2**62:
+        place = np.array([width**2, width, 1])
+        middle = (width**3 - 1) // 2
+        shift = image @ place
+        return (
+            (source * ends + target) * width**3 + middle + shift,
+            (target * ends + source) * width**3 + middle - shift,
+        )
+    both = np.concatenate(
+        [np.column_stack([source, target, image]), np.column_stack([target, source, -image])]
+    )
+    numbers: Integers = np.unique(both, axis=0, return_inverse=True)[1].reshape(2, -1)
+    return numbers[0], numbers[1]
 
 
 def _lonely(names: _EdgeNames, forward: Integers, backward: Integers) -> str:
@@ -350,7 +385,7 @@ def _lonely(names: _EdgeNames, forward: Integers, backward: Integers) -> str:
     for hop, row in enumerate(map(tuple, backward.tolist())):
         available[row] = available.get(row, 0) - 1
         if available[row] < 0:
-            source, target, _, _ = names.edges[hop]
+            source, target = names.ends(hop)
             wanted = f"{target!r} -> {source!r} with image {list(row[2:])}"
             return f"{names[hop]} has no reverse; add the edge {wanted}, or remove this one"
     return "some hop has no reverse"
