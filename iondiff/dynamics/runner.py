@@ -259,8 +259,8 @@ def run(
     """
     rules_of = as_ensemble(ensemble)
     check_structure(atoms, open_boundaries, rules_of.moves_cell)
-    warm, squeezed = _schedules(rules_of, temperature, pressure_GPa)
-    steps = _check_numbers(timestep_fs, n_steps, every, log_every, precision_A, skin_A, seed, warm, squeezed)
+    warm, squeezed = schedules(rules_of, temperature, pressure_GPa)
+    steps = check_numbers(timestep_fs, n_steps, every, log_every, precision_A, skin_A, seed, warm, squeezed)
     length_ps = steps * timestep_fs * 1e-3
     rules = make_rules(
         atoms, rules_of, timestep_fs, length_ps, warm, squeezed, fix_centre_of_mass,
@@ -292,7 +292,8 @@ def run(
     return job.result()
 
 
-def _schedules(ensemble: Ensemble, temperature: Any, pressure_GPa: Any) -> tuple[Ramp, Ramp]:
+def schedules(ensemble: Ensemble, temperature: Any, pressure_GPa: Any) -> tuple[Ramp, Ramp]:
+    """Temperature (K) and pressure (GPa) as ramps that fit the ensemble."""
     if temperature is None and ensemble.thermostated:
         raise DynamicsError(
             f"thermostat {ensemble.thermostat!r} without a temperature; pass temperature=... in K"
@@ -307,10 +308,11 @@ def _schedules(ensemble: Ensemble, temperature: Any, pressure_GPa: Any) -> tuple
     return warm, squeezed
 
 
-def _check_numbers(
+def check_numbers(
     timestep_fs: float, n_steps: int | None, every: int, log_every: int | None, precision_A: float, skin_A: float,
     seed: int, *ramps: Ramp,
 ) -> int:  # fmt: skip
+    """Refuse numbers that mean nothing; the number of steps, from a ramp where it is not given."""
     for name, value in (("timestep_fs", timestep_fs), ("precision_A", precision_A), ("skin_A", skin_A)):
         if not (isinstance(value, int | float | np.number) and math.isfinite(value) and value > 0):
             raise DynamicsError(f"{name} is {value!r}; wanted a positive number")
