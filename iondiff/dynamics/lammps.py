@@ -83,7 +83,14 @@ def export_lammps(
     steps = check_numbers(timestep_fs, n_steps, every, None, 1.0, 1.0, seed, warm, squeezed)
     length_ps = steps * timestep_fs * 1e-3
     rules = make_rules(
-        atoms, rules_of, timestep_fs, length_ps, warm, squeezed, fix_centre_of_mass, (None, (0.0, math.inf), 1.0)
+        atoms,
+        rules_of,
+        timestep_fs,
+        length_ps,
+        warm,
+        squeezed,
+        fix_centre_of_mass,
+        (None, (0.0, math.inf), 1.0),
     )
     state = make_state(atoms, rules, float(rules.temperatures[0, 1]), seed)
     directory = Path(directory)
@@ -166,7 +173,9 @@ def _segments(
 ) -> list[tuple[int, float, float, float, float]]:
     """Pieces in which temperature and pressure are straight: steps, T and P at both ends."""
     length = steps * timestep_fs * 1e-3
-    corners = {round(time * 1e3 / timestep_fs) for time in (*warm[:, 0], *squeezed[:, 0]) if 0 < time < length}
+    corners = {
+        round(time * 1e3 / timestep_fs) for time in (*warm[:, 0], *squeezed[:, 0]) if 0 < time < length
+    }
     edges = sorted({0, steps, *(corner for corner in corners if 0 < corner < steps)})
     pieces = []
     for begin, end in zip(edges[:-1], edges[1:], strict=True):

@@ -37,6 +37,8 @@ from iondiff.dynamics.ensembles import Ensemble, as_ensemble
 from iondiff.dynamics.schedules import Ramp, as_ramp
 from iondiff.dynamics.trajectory import Trajectory, TrajectoryWriter, make_header
 from iondiff.errors import DynamicsError, MDUnstable
+from iondiff.potentials import HDNNP
+from iondiff.potentials.calculator import PotentialCalculator
 
 Watch = Callable[[Atoms], str | None]
 
@@ -193,6 +195,7 @@ def run(
     volume_bounds: tuple[float, float] = (0.3, 3.0),
     longest_move_A: float = 0.5,
     watch: Watch | None = None,
+    max_extrapolations: int | None = None,
     unstable_frames: str | Path | None = None,
     checkpoint_seconds: float = 30.0,
     progress: bool = False,
@@ -239,6 +242,9 @@ def run(
         Bounds: K (generous when not given), ratios to the first volume, Å in one step.
     watch
         Called with every frame; a sentence stops the run with it as the reason.
+    max_extrapolations
+        Of an :class:`iondiff.potentials.HDNNP`: the run stops at a frame where more symmetry functions than this
+        (all atoms together) are outside the range of the training.
     unstable_frames
         Extended XYZ for the last good and the offending configuration of a run that left its bounds, for labelling.
     checkpoint_seconds
@@ -268,6 +274,8 @@ def run(
     )  # fmt: skip
     driver = make_driver(potential, atoms, skin_A, rules_of.moves_cell)
     state = make_state(atoms, rules, float(rules.temperatures[0, 1]), seed)
+    if max_extrapolations is not None:
+        watch = _extrapolation_watch(potential, atoms, max_extrapolations, watch)
     job = _Job(
         atoms.copy(), driver, rules, state, rules_of, steps, every, log_every or every, [],
         keep_velocities=velocities, checkpoint_seconds=checkpoint_seconds, watch=watch,
@@ -381,6 +389,27 @@ def _open_files(
         job.writer = TrajectoryWriter(path, header)
         _write_frame(job)
     _save(job)
+
+
+def _extrapolation_watch(potential: Any, atoms: Atoms, most: int, other: Watch | None) -> Watch:
+    source = atoms.calc if potential is None else potential
+    source = source.potential if isinstance(source, PotentialCalculator) else source
+    if not isinstance(source, HDNNP):
+        raise DynamicsError(
+            f"max_extrapolations is given, but {type(source).__name__} has no symmetry functions; it needs an HDNNP"
+        )
+
+    def look(frame: Atoms) -> str | None:
+        found = source.evaluate([frame])[0].extrapolations
+        if len(found) > most:
+            worst = max(found, key=lambda one: one.excess)
+            return (
+                f"step {frame.info['step']}: {len(found)} symmetry functions are outside the range of the training, "
+                f"more than {most}; the farthest: {worst}"
+            )
+        return None if other is None else other(frame)
+
+    return look
 
 
 def _only_beginning(path: Path) -> bool:

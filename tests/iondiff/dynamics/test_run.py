@@ -32,7 +32,14 @@ def silicon(repeat=1, rattle=0.05):
 
 def go(atoms=None, potential=None, ensemble="nvt", timestep_fs=1.0, n_steps=50, **more):
     options = {"temperature": 900.0, "seed": 3, "every": 10} | more
-    return run(silicon() if atoms is None else atoms, potential or StillingerWeber(), ensemble, timestep_fs, n_steps, **options)
+    return run(
+        silicon() if atoms is None else atoms,
+        potential or StillingerWeber(),
+        ensemble,
+        timestep_fs,
+        n_steps,
+        **options,
+    )
 
 
 def test_nve_is_what_ase_does():
@@ -57,7 +64,9 @@ def test_a_calculator_drives_the_same_integrators(ensemble):
 
         def calculate(self, atoms=None, properties=None, system_changes=None):
             super().calculate(atoms, properties or ["energy"], system_changes or [])
-            self.results = {name: self.inner.get_property(name, self.atoms) for name in self.implemented_properties}
+            self.results = {
+                name: self.inner.get_property(name, self.atoms) for name in self.implemented_properties
+            }
 
     compiled = go(ensemble=ensemble, n_steps=60)
     driven = go(potential=Foreign(), ensemble=ensemble, n_steps=60)
@@ -103,7 +112,9 @@ def test_the_centre_of_mass_rests(ensemble):
 
 def test_the_conserved_energy_error_falls_with_the_square_of_the_step():
     def spread(step):
-        return go(ensemble="nve", timestep_fs=step, n_steps=int(200 / step), every=1).log["conserved_eV"].std()
+        return (
+            go(ensemble="nve", timestep_fs=step, n_steps=int(200 / step), every=1).log["conserved_eV"].std()
+        )
 
     assert 3.2 < spread(2.0) / spread(1.0) < 4.8
 

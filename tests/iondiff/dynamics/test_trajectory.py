@@ -57,7 +57,9 @@ def test_a_jump_beyond_32_bits_is_kept(tmp_path):
     frames = frames_of(3)
     frames[1]["positions"] = frames[1]["positions"] + 1e6
     write(tmp_path / "a.traj", frames)
-    assert np.allclose(Trajectory(tmp_path / "a.traj").positions()[1], frames[1]["positions"], rtol=0, atol=6e-7)
+    assert np.allclose(
+        Trajectory(tmp_path / "a.traj").positions()[1], frames[1]["positions"], rtol=0, atol=6e-7
+    )
 
 
 def test_ase_reads_the_export(tmp_path):
