@@ -208,9 +208,7 @@ def evaluate(
 
 
 @njit(KERNEL, cache=True, error_model="numpy")
-def kernel(
-    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial
-):
+def kernel(positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial):
     """The one signature of :mod:`iondiff.potentials.compiled`."""
     nothing = np.empty((0, 0), np.float64)
     return evaluate(

@@ -234,12 +234,16 @@ def evaluate(
             "(3, 3)"
         )
     if n and not (0 <= species.min() and species.max() < len(plan.species)):
-        raise PotentialError(f"species go from {species.min()} to {species.max()}; wanted 0 to {len(plan.species) - 1}")
+        raise PotentialError(
+            f"species go from {species.min()} to {species.max()}; wanted 0 to {len(plan.species) - 1}"
+        )
     if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
         bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
         where = f"the position of atom {bad[0]}" if len(bad) else "the cell"
         raise PotentialError(f"{where} is not finite; look at what moved it there")
-    first, index, image = neighbours or neighbour_table(positions, cell, np.asarray(pbc, dtype=np.bool_), plan.cutoff)
+    first, index, image = neighbours or neighbour_table(
+        positions, cell, np.asarray(pbc, dtype=np.bool_), plan.cutoff
+    )
     forces, atom_energies, virial = np.empty((n, 3)), np.empty(n), np.empty((3, 3))
     functions = np.empty((n, max(plan.n_functions)))
     members = np.empty((plan.n_members, n))
