@@ -83,10 +83,8 @@ def read_weights(path: Path, layers: tuple[int, ...], activations: tuple[str, ..
 
 
 def weights_text(network: Network) -> str:
-    """A file that :func:`read_weights` and n2p2 read back: value, a or b, running number, layers and nodes."""
-    lines = [
-        "# Weights (a) and biases (b): value, type, number, layer and node it comes from, layer and node"
-    ]
+    """A file that :func:`read_weights` and n2p2 read back."""
+    lines = ["# value, a (weight) or b (bias), running number, layer and node before, layer and node after"]
     count = itertools.count(1)
     for k, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
         lines += [
