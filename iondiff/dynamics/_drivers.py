@@ -73,7 +73,7 @@ class CompiledDriver:
             np.ascontiguousarray(atoms.cell.array).copy(),
             np.ascontiguousarray(atoms.pbc),
             np.array([float(potential.cutoff), float(skin)]),
-            np.zeros(1, np.int64),
+            np.ones(1, np.int64),
         )
         self.table = self._table()
 

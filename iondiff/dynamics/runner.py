@@ -190,7 +190,7 @@ def run(
     precision_A: float = 1e-6,
     fix_centre_of_mass: bool = True,
     open_boundaries: bool = False,
-    skin_A: float = 0.6,
+    skin_A: float = 0.8,
     max_temperature: float | None = None,
     volume_bounds: tuple[float, float] = (0.3, 3.0),
     longest_move_A: float = 0.5,
