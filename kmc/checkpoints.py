@@ -66,7 +66,25 @@ def run_with_checkpoints(
     return state
 
 
+def load_into(path: Path, identity: str, arrays: dict[str, Any]) -> None:
+    """Overwrite arrays, in place, by those that `save_arrays` wrote.
+
+    Raises
+    ------
+    GraphError
+        The file is not a checkpoint, or belongs to another walk.
+    """
+    data = _read(path, identity, tuple(arrays))
+    for name, array in arrays.items():
+        array[...] = data[name]
+
+
 def _load(path: Path, identity: str) -> WalkState:
+    data = _read(path, identity, ("done", *_ARRAYS))
+    return WalkState(int(data["done"]), *(data[name] for name in _ARRAYS))
+
+
+def _read(path: Path, identity: str, names: tuple[str, ...]) -> dict[str, Any]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             if str(data["identity"]) != identity:
@@ -74,7 +92,7 @@ def _load(path: Path, identity: str) -> WalkState:
                     f"{path} belongs to another walk (graph, temperature, seed or length differ); "
                     "remove it or name another file"
                 )
-            return WalkState(int(data["done"]), *(data[name] for name in _ARRAYS))
+            return {name: data[name] for name in names}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, GraphError):
             raise
@@ -85,11 +103,16 @@ def _load(path: Path, identity: str) -> WalkState:
 
 def _save(path: Path, identity: str, state: WalkState) -> None:
     arrays = {name: getattr(state, name) for name in _ARRAYS}
+    save_arrays(path, identity, arrays | {"done": np.array(state.done)})
+
+
+def save_arrays(path: Path, identity: str, arrays: dict[str, Any]) -> None:
+    """Write arrays under a temporary name, then rename: the file is always a whole one."""
     with tempfile.NamedTemporaryFile(
         prefix=path.name, suffix=".part", dir=path.parent, delete=False
     ) as stream:
         try:
-            np.savez(stream, identity=np.array(identity), done=np.array(state.done), **arrays)
+            np.savez(stream, identity=np.array(identity), **arrays)
         except BaseException:
             Path(stream.name).unlink(missing_ok=True)
             raise
