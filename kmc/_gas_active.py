@@ -5,7 +5,7 @@ arrivals from a reservoir. Sites are chosen by composition and rejection (classe
 choice advances time like a null event, so that no sum has to be kept), or from a tree of sums. After a hop the
 totals of all sites that could have noticed are written anew.
 """
-# ruff: noqa: C901, PLR0912, PLR0915 - loops over arrays, compiled as one piece
+# ruff: noqa: C901, PLR0912, PLR0914, PLR0915 - loops over arrays, compiled as one piece
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from kmc._gas_state import (
     SINCE,
     SQUARED,
     GasState,
+    empty_windings,
 )
 from kmc._gas_tables import HopTables
 from kmc._random import ADVANCE, exponential
@@ -130,153 +131,149 @@ def new_choice(sites: int, width: int, fastest: float, *, tree: bool) -> Choice:
     )
 
 
-@njit(cache=True)
-def _put(c: Choice, site: int, total: float) -> None:
+@njit(cache=True, inline="always", error_model="numpy")
+def _put(
+    site: int,
+    total: float,
+    totals: Any,
+    group: Any,
+    place: Any,
+    count: Any,
+    chunk: Any,
+    members: Any,
+    free: Any,
+    tree: Any,
+    span: Any,
+) -> None:
     """Give a site a new total."""
-    c.total[site] = total
-    if len(c.tree) > 1:
-        node = len(c.tree) // 2 + site
-        c.tree[node] = total
+    totals[site] = total
+    if len(tree) > 1:
+        node = len(tree) // 2 + site
+        tree[node] = total
         while node > 1:
             node >>= 1
-            c.tree[node] = c.tree[2 * node] + c.tree[2 * node + 1]
-        return
-    new = -1
-    if total > 0.0:
-        _, exponent = math.frexp(total)
-        new = min(max(c.span[0] - exponent, 0), GROUPS - 1)
-    old = c.group[site]
-    if new == old:
-        return
-    if old >= 0:
-        c.count[old] -= 1
-        last, at = c.count[old], c.place[site]
-        moved = c.members[c.chunk[old, last >> 8], last & 255]
-        c.members[c.chunk[old, at >> 8], at & 255] = moved
-        c.place[moved] = at
-        if last & 255 == 0:
-            c.free[0] += 1
-            c.free[c.free[0]] = c.chunk[old, last >> 8]
-    c.group[site] = new
-    if new >= 0:
-        at = c.count[new]
-        if at & 255 == 0:
-            c.chunk[new, at >> 8] = c.free[c.free[0]]
-            c.free[0] -= 1
-        c.members[c.chunk[new, at >> 8], at & 255] = site
-        c.place[site] = at
-        c.count[new] += 1
-        c.span[1], c.span[2] = min(c.span[1], new), max(c.span[2], new)
+            tree[node] = tree[2 * node] + tree[2 * node + 1]
+    else:
+        new = -1
+        if total > 0.0:
+            _, exponent = math.frexp(total)
+            new = min(max(span[0] - exponent, 0), GROUPS - 1)
+        old = group[site]
+        if new != old:
+            if old >= 0:
+                count[old] -= 1
+                last, at = count[old], place[site]
+                moved = members[chunk[old, last >> 8], last & 255]
+                members[chunk[old, at >> 8], at & 255] = moved
+                place[moved] = at
+                if last & 255 == 0:
+                    free[0] += 1
+                    free[free[0]] = chunk[old, last >> 8]
+            group[site] = new
+            if new >= 0:
+                at = count[new]
+                if at & 255 == 0:
+                    chunk[new, at >> 8] = free[free[0]]
+                    free[0] -= 1
+                members[chunk[new, at >> 8], at & 255] = site
+                place[site] = at
+                count[new] += 1
+                span[1], span[2] = min(span[1], new), max(span[2], new)
 
 
-@njit(cache=True)
-def _refresh(t: HopTables, s: GasState, p: PairTables, e: Surroundings, c: Choice, rule: Any, site: int) -> None:
-    """Write the rates of one site anew."""
-    who, base = s.who[site], t.basis[site]
-    width, total = t.target.shape[1], 0.0
-    open_ends = len(e.arrive) > 0
-    if who < 0:
-        if open_ends:
-            for end in range(2):
-                c.rate[site, width + end] = e.arrive[site, end]
-                total += e.arrive[site, end]
-        _put(c, site, total)
-        return
-    kind = s.species[who]
-    row = kind * len(t.degree) + base
-    for k in range(t.degree[base]):
-        end = t.target[site, k]
-        rate = 0.0
-        if s.who[end] < 0:
-            if e.interacting:
-                before = e.field[kind, site] * EV_PER_QUANTUM
-                after = (e.field[kind, end] - p.own[kind, base, k]) * EV_PER_QUANTUM
-                barrier = rule(e.barrier[row, k], before, after)
-                barrier = max(barrier, e.rise[row, k] + after - before, 0.0)
-                rate = math.exp(e.log_rate[row, k] - barrier / e.thermal)
-            else:
-                rate = t.rate[row, k]
-        c.rate[site, k] = rate
-        total += rate
-    if open_ends:
+@njit(cache=True, inline="always", error_model="numpy")
+def _total_of(
+    site: int,
+    who: Any,
+    species: Any,
+    basis: Any,
+    target: Any,
+    degree: Any,
+    static: Any,
+    own: Any,
+    interacting: bool,
+    log_rate: Any,
+    barrier: Any,
+    rise: Any,
+    thermal: float,
+    field: Any,
+    arrive: Any,
+    leave: Any,
+    rate: Any,
+    rule: Any,
+) -> float:
+    """Write the rates of one site anew; their sum."""
+    carrier, base = who[site], basis[site]
+    width, total = target.shape[1], 0.0
+    if carrier >= 0:
+        kind = species[carrier]
+        row = kind * len(degree) + base
+        before = 0.0
+        if interacting:
+            before = field[kind, site] * EV_PER_QUANTUM
+        for k in range(degree[base]):
+            end = target[site, k]
+            speed = 0.0
+            if who[end] < 0:
+                if interacting:
+                    after = (field[kind, end] - own[kind, base, k]) * EV_PER_QUANTUM
+                    high = max(rule(barrier[row, k], before, after), rise[row, k] + after - before, 0.0)
+                    speed = math.exp(log_rate[row, k] - high / thermal)
+                else:
+                    speed = static[row, k]
+            rate[site, k] = speed
+            total += speed
+    if len(arrive) > 0:
         for end in range(2):
-            c.rate[site, width + end] = e.leave[site, end]
-            total += e.leave[site, end]
-    _put(c, site, total)
-
-
-@njit(cache=True)
-def _partner(t: HopTables, e: Surroundings, x: int, y: int, z: int, partner: int, shift: Any) -> int:
-    """Number of a site some cells away from cell (x, y, z)."""
-    x += shift[0]
-    y += shift[1]
-    z += shift[2]
-    x -= e.shape[0] if x >= e.shape[0] else 0
-    y -= e.shape[1] if y >= e.shape[1] else 0
-    z -= e.shape[2] if z >= e.shape[2] else 0
-    return ((x * e.shape[1] + y) * e.shape[2] + z) * len(t.degree) + partner
-
-
-@njit(cache=True)
-def _note(e: Surroundings, site: int, count: int) -> int:
-    """Put a site on the list of this hop, once."""
-    if e.stamp[site] != e.stamp[-1]:
-        e.stamp[site] = e.stamp[-1]
-        e.near[count] = site
-        count += 1
-    return count
-
-
-@njit(cache=True)
-def _spread(
-    t: HopTables, p: PairTables, e: Surroundings, site: int, kind: int, sign: int, count: int
-) -> int:
-    """A carrier appears on (sign 1) or leaves (−1) a site: all around feel it and are put on the list."""
-    count = _note(e, site, count)
-    if not e.interacting:
-        return count
-    base = t.basis[site]
-    cell = site // len(t.degree)
-    z = cell % e.shape[2]
-    y = (cell // e.shape[2]) % e.shape[1]
-    x = cell // (e.shape[1] * e.shape[2])
-    for pair in range(p.first[base], p.first[base + 1]):
-        other = _partner(t, e, x, y, z, p.partner[pair], p.shift[pair])
-        for felt in range(len(e.field)):
-            e.field[felt, other] += sign * p.energy[felt, kind, pair]
-        count = _note(e, other, count)
-    return count
-
-
-@njit(cache=True)
-def _refresh_near(
-    t: HopTables, s: GasState, p: PairTables, e: Surroundings, c: Choice, rule: Any, count: int
-) -> None:
-    """Write anew the rates of all sites on the list and of all that hop to one of them."""
-    direct = count
-    for number in range(direct):
-        site = e.near[number]
-        for k in range(t.degree[t.basis[site]]):
-            end = t.target[site, k]
-            if s.who[end] >= 0:
-                count = _note(e, end, count)
-    for number in range(count):
-        _refresh(t, s, p, e, c, rule, e.near[number])
+            speed = leave[site, end] if carrier >= 0 else arrive[site, end]
+            rate[site, width + end] = speed
+            total += speed
+    return total
 
 
 @njit(cache=True)
 def start_active(t: HopTables, s: GasState, p: PairTables, e: Surroundings, c: Choice, rule: Any) -> None:
     """Interaction energies and rates of a configuration, from scratch."""
-    e.field[:] = 0
-    for site in range(len(s.who)):
-        if s.who[site] >= 0:
-            e.stamp[-1] += 1
-            _spread(t, p, e, site, s.species[s.who[site]], 1, 0)
-    for site in range(len(s.who)):
-        _refresh(t, s, p, e, c, rule, site)
+    who, species, basis, target, degree = s.who, s.species, t.basis, t.target, t.degree
+    field, shape = e.field, e.shape
+    field[:] = 0
+    if e.interacting:
+        for site in range(len(who)):
+            if who[site] < 0:
+                continue
+            kind, base, cell = species[who[site]], basis[site], site // len(degree)
+            for pair in range(p.first[base], p.first[base + 1]):
+                x = (cell // (shape[1] * shape[2]) + p.shift[pair, 0]) % shape[0]
+                y = (cell // shape[2] + p.shift[pair, 1]) % shape[1]
+                z = (cell + p.shift[pair, 2]) % shape[2]
+                other = ((x * shape[1] + y) * shape[2] + z) * len(degree) + p.partner[pair]
+                for felt in range(len(field)):
+                    field[felt, other] += p.energy[felt, kind, pair]
+    for site in range(len(who)):
+        total = _total_of(
+            site,
+            who,
+            species,
+            basis,
+            target,
+            degree,
+            t.rate,
+            p.own,
+            e.interacting,
+            e.log_rate,
+            e.barrier,
+            e.rise,
+            e.thermal,
+            field,
+            e.arrive,
+            e.leave,
+            c.rate,
+            rule,
+        )
+        _put(site, total, c.total, c.group, c.place, c.count, c.chunk, c.members, c.free, c.tree, c.span)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def active_hops(
     t: HopTables,
     s: GasState,
@@ -284,121 +281,223 @@ def active_hops(
     e: Surroundings,
     c: Choice,
     rule: Any,
-    hops: int,
+    hops: Any,
+    room: int,
     exact_clock: bool,
+    seen: Any,
 ) -> bool:
-    """Make that many hops (exchanges with reservoirs count). False where nothing can move."""
+    """Make blocks of so many hops (exchanges with reservoirs count). False where nothing can move.
+
+    Parameters
+    ----------
+    hops
+        (blocks,).
+    room
+        Hops after which packed windings must be emptied.
+    seen
+        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy, crossings.
+    """
+    # Arrays by name: looking them up in a tuple costs a count of references each time.
+    who, species, basis, target, degree = s.who, s.species, t.basis, t.target, t.degree
+    static, image, winding, vector, place_of = t.rate, t.image, t.winding, t.vector, t.place
+    site_energy, own, first, partner, shift, pair_energy = t.energy, p.own, p.first, p.partner, p.shift, p.energy
+    interacting, log_rate, barrier, rise, thermal = e.interacting, e.log_rate, e.barrier, e.rise, e.thermal
+    field, shape, stamp, near, arrive, leave, spare = (
+        e.field,
+        e.shape,
+        e.stamp,
+        e.near,
+        e.arrive,
+        e.leave,
+        e.spare,
+    )
+    rates, totals, group, place, count, chunk = c.rate, c.total, c.group, c.place, c.count, c.chunk
+    members, free, tree, span = c.members, c.free, c.tree, c.span
+    wind, occupied, moved, sums, energy = s.wind, s.occupied, s.moved, s.sums, s.energy
     key, state = s.stream[0], s.stream[1]
-    width, made = t.target.shape[1], 0
-    by_tree = len(c.tree) > 1
-    while made < hops:
-        weight = 0.0
-        if by_tree:
-            weight = c.tree[1]
-        else:
-            while c.span[1] < c.span[2] and c.count[c.span[1]] == 0:
-                c.span[1] += 1
-            while c.span[2] > c.span[1] and c.count[c.span[2]] == 0:
-                c.span[2] -= 1
-            for g in range(c.span[1], c.span[2] + 1):
-                weight += c.count[g] * math.ldexp(1.0, c.span[0] - g)
-        if weight <= 0.0:
-            break
-        site, left = -1, 0.0
-        while True:
-            s.sums[ATTEMPTS] += 1
-            wait = 1.0
-            if exact_clock:
-                wait, state = exponential(key, state)
-            s.sums[CLOCK] += wait / weight
-            state += ADVANCE
-            left = (float(fold(state, state ^ key) >> WORD(11)) + 0.5) * 2.0**-53 * weight
+    durations, all_moved, squares, energies, crossings = seen
+    width, since, n_basis, n_spare = target.shape[1], np.int64(sums[SINCE]), len(degree), len(spare) - 1
+    nx, ny, nz = shape[0], shape[1], shape[2]
+    by_tree = len(tree) > 1
+    clock, attempts, moving = sums[CLOCK], 0, True
+    ends = np.zeros(2, dtype=np.int64)
+    signs = np.zeros(2, dtype=np.int64)
+    for block in range(len(hops)):
+        before = clock
+        made = 0
+        while made < hops[block]:
+            weight = 0.0
             if by_tree:
-                node = 1
-                while node < len(c.tree) // 2:
-                    node *= 2
-                    if left >= c.tree[node] and c.tree[node + 1] > 0.0:
-                        left -= c.tree[node]
-                        node += 1
-                site = node - len(c.tree) // 2
+                weight = tree[1]
+            else:
+                while span[1] < span[2] and count[span[1]] == 0:
+                    span[1] += 1
+                while span[2] > span[1] and count[span[2]] == 0:
+                    span[2] -= 1
+                bound = math.ldexp(1.0, span[0] - span[1])
+                for g in range(span[1], span[2] + 1):
+                    weight += count[g] * bound
+                    bound *= 0.5
+            if weight <= 0.0:
+                moving = False
                 break
-            g = c.span[1]
-            bound = math.ldexp(1.0, c.span[0] - g)
-            while g < c.span[2] and left >= c.count[g] * bound:
-                left -= c.count[g] * bound
-                g += 1
-                bound *= 0.5
-            at = min(np.int64(left / bound), c.count[g] - 1)
-            site = c.members[c.chunk[g, at >> 8], at & 255]
-            left -= at * bound
-            if left < c.total[site]:
-                break
-        k, last = 0, -1
-        who, base = s.who[site], t.basis[site]
-        for slot in range(0 if who >= 0 else width, width + 2):
-            if slot < width and slot >= t.degree[base]:
-                continue
-            rate = c.rate[site, slot]
-            if rate > 0.0:
-                last = slot
-                if left < rate:
+            site, left = -1, 0.0
+            while True:
+                attempts += 1
+                wait = 1.0
+                if exact_clock:
+                    wait, state = exponential(key, state)
+                clock += wait / weight
+                state += ADVANCE
+                left = (float(fold(state, state ^ key) >> WORD(11)) + 0.5) * 2.0**-53 * weight
+                if by_tree:
+                    node = 1
+                    while node < len(tree) // 2:
+                        node *= 2
+                        if left >= tree[node] and tree[node + 1] > 0.0:
+                            left -= tree[node]
+                            node += 1
+                    site = node - len(tree) // 2
                     break
-                left -= rate
-        k = last
-        e.stamp[-1] += 1
-        made += 1
-        if k >= width:
-            _exchange(t, s, p, e, c, rule, site, k - width)
-            continue
-        _hop(t, s, p, e, c, rule, site, k)
+                g = span[1]
+                bound = math.ldexp(1.0, span[0] - g)
+                while g < span[2] and left >= count[g] * bound:
+                    left -= count[g] * bound
+                    g += 1
+                    bound *= 0.5
+                at = min(np.int64(left / bound), count[g] - 1)
+                if at < 0:
+                    continue  # rounding led to a class without a member
+                site = members[chunk[g, at >> 8], at & 255]
+                left -= at * bound
+                if left < totals[site]:
+                    break
+            carrier, start = who[site], basis[site]
+            k = -1
+            slot = 0 if carrier >= 0 else width
+            while slot < width + 2:
+                if slot == degree[start]:
+                    slot = width
+                speed = rates[site, slot]
+                if speed > 0.0:
+                    k = slot
+                    if left < speed:
+                        break
+                    left -= speed
+                slot += 1
+            made += 1
+            since += 1
+            if since >= room:
+                empty_windings(s)
+                since = 0
+            n_ends = 1
+            kind = 0
+            if k < width:
+                there = target[site, k]
+                stop = basis[there]
+                kind = species[carrier]
+                if interacting:
+                    energy[1] += field[kind, there] - own[kind, start, k] - field[kind, site]
+                energy[0] += site_energy[kind, stop] - site_energy[kind, start]
+                who[site], who[there] = -1, carrier
+                which = image[start, k]
+                wind[carrier, 0] += winding[which]
+                wind[carrier, 1] += 1
+                length = 0.0
+                for i in range(3):
+                    d = vector[which, i] + (place_of[stop, i] - place_of[start, i])
+                    moved[kind, i] += d
+                    length += d * d
+                sums[SQUARED] += length
+                occupied[kind, start] += clock
+                occupied[kind, stop] -= clock
+                ends[0], signs[0], ends[1], signs[1] = site, -1, there, 1
+                n_ends = 2
+            elif carrier >= 0:
+                who[site] = -1
+                spare[spare[n_spare]] = carrier
+                spare[n_spare] += 1
+                sums[LEFT_OUT if k == width else RIGHT_OUT] += 1.0
+                energy[0] -= site_energy[0, start]
+                occupied[0, start] += clock
+                ends[0], signs[0] = site, -1
+            else:
+                spare[n_spare] -= 1
+                who[site] = spare[spare[n_spare]]
+                sums[LEFT_IN if k == width else RIGHT_IN] += 1.0
+                energy[0] += site_energy[0, start]
+                occupied[0, start] -= clock
+                ends[0], signs[0] = site, 1
+            # All that feel the change, then all that hop to one of these, each once.
+            stamp[-1] += 1
+            now, listed = stamp[-1], 0
+            for number in range(n_ends):
+                site = ends[number]
+                if stamp[site] != now:
+                    stamp[site] = now
+                    near[listed] = site
+                    listed += 1
+                if interacting:
+                    base, cell = basis[site], site // n_basis
+                    x, y, z = cell // (ny * nz), (cell // nz) % ny, cell % nz
+                    for pair in range(first[base], first[base + 1]):
+                        a, b, d = x + shift[pair, 0], y + shift[pair, 1], z + shift[pair, 2]
+                        a -= nx if a >= nx else 0
+                        b -= ny if b >= ny else 0
+                        d -= nz if d >= nz else 0
+                        other = ((a * ny + b) * nz + d) * n_basis + partner[pair]
+                        for felt in range(len(field)):
+                            field[felt, other] += signs[number] * pair_energy[felt, kind, pair]
+                        if stamp[other] != now:
+                            stamp[other] = now
+                            near[listed] = other
+                            listed += 1
+            for number in range(listed):
+                site = near[number]
+                for slot in range(degree[basis[site]]):
+                    end = target[site, slot]
+                    if who[end] >= 0 and stamp[end] != now:
+                        stamp[end] = now
+                        near[listed] = end
+                        listed += 1
+            for number in range(listed):
+                site = near[number]
+                if who[site] < 0 and totals[site] == 0.0 and len(arrive) == 0:
+                    continue
+                total = _total_of(
+                    site,
+                    who,
+                    species,
+                    basis,
+                    target,
+                    degree,
+                    static,
+                    own,
+                    interacting,
+                    log_rate,
+                    barrier,
+                    rise,
+                    thermal,
+                    field,
+                    arrive,
+                    leave,
+                    rates,
+                    rule,
+                )
+                _put(site, total, totals, group, place, count, chunk, members, free, tree, span)
+        durations[block] = clock - before
+        squares[block] = sums[SQUARED]
+        all_moved[block] = moved
+        energies[block] = energy
+        for side in range(4):
+            crossings[block, side] = sums[LEFT_IN + side]
+        moved[:] = 0.0
+        sums[SQUARED] = 0.0
+        sums[LEFT_IN:] = 0.0
+        if not moving:
+            break
+    sums[CLOCK] = clock
+    sums[ATTEMPTS] += attempts
     s.stream[1] = state
-    s.sums[SINCE] += made
-    return made == hops
-
-
-@njit(cache=True)
-def _hop(
-    t: HopTables, s: GasState, p: PairTables, e: Surroundings, c: Choice, rule: Any, site: int, k: int
-) -> None:
-    """A carrier hops from a site through one of its slots."""
-    there, carrier = t.target[site, k], s.who[site]
-    start, end, kind = t.basis[site], t.basis[there], s.species[carrier]
-    if e.interacting:
-        s.energy[1] += e.field[kind, there] - p.own[kind, start, k] - e.field[kind, site]
-    s.energy[0] += t.energy[kind, end] - t.energy[kind, start]
-    s.who[site], s.who[there] = -1, carrier
-    which = t.image[start, k]
-    s.wind[carrier, 0] += t.winding[which]
-    s.wind[carrier, 1] += 1
-    for i in range(3):
-        d = t.vector[which, i] + (t.place[end, i] - t.place[start, i])
-        s.moved[kind, i] += d
-        s.sums[SQUARED] += d * d
-    s.occupied[kind, start] += s.sums[CLOCK]
-    s.occupied[kind, end] -= s.sums[CLOCK]
-    count = _spread(t, p, e, site, kind, -1, 0)
-    count = _spread(t, p, e, there, kind, 1, count)
-    _refresh_near(t, s, p, e, c, rule, count)
-
-
-@njit(cache=True)
-def _exchange(
-    t: HopTables, s: GasState, p: PairTables, e: Surroundings, c: Choice, rule: Any, site: int, end: int
-) -> None:
-    """A carrier arrives from a reservoir or leaves for it."""
-    base, n = t.basis[site], len(e.spare) - 1
-    if s.who[site] >= 0:
-        carrier, sign = s.who[site], -1
-        s.who[site] = -1
-        e.spare[e.spare[n]] = carrier
-        e.spare[n] += 1
-        s.sums[LEFT_OUT if end == 0 else RIGHT_OUT] += 1
-    else:
-        e.spare[n] -= 1
-        carrier, sign = e.spare[e.spare[n]], 1
-        s.who[site] = carrier
-        s.sums[LEFT_IN if end == 0 else RIGHT_IN] += 1
-    s.energy[0] += sign * t.energy[0, base]
-    s.occupied[0, base] -= sign * s.sums[CLOCK]
-    count = _spread(t, p, e, site, 0, sign, 0)
-    _refresh_near(t, s, p, e, c, rule, count)
+    sums[SINCE] = since
+    return moving

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from kmc._bits import fold
-from kmc._gas_state import ATTEMPTS, CLOCK, SINCE, SQUARED, GasState
+from kmc._gas_state import ATTEMPTS, CLOCK, SINCE, GasState, empty_windings
 from kmc._gas_tables import LANE, HopTables
 from kmc._random import ADVANCE, exponential
 
@@ -75,101 +75,6 @@ def _slot(row: Any, u: Any) -> int:
     return k
 
 
-@njit(cache=True, nogil=True)
-def null_hops(
-    t: HopTables, s: GasState, w: Walkers, hops: int, vacancies: bool, exact_clock: bool
-) -> int:
-    """Make that many hops; fewer where nothing moved for a long while. The number made."""
-    key, state = s.stream[0], s.stream[1]
-    clock, squared, attempts = s.sums[CLOCK], s.sums[SQUARED], 0
-    n_groups, n_basis = len(w.count), len(t.degree)
-    many_species = len(t.group) > n_basis
-    total = 0.0
-    for g in range(n_groups):
-        total += w.count[g] * t.bound[g]
-    step = 1.0 / total
-    walkers = WORD(w.count[0])
-    made, idle, kind = 0, 0, 0
-    while made < hops:
-        attempts += 1
-        state += ADVANCE
-        bits = fold(state, state ^ key)
-        group = 0
-        if n_groups == 1:
-            at = np.int64(((bits >> SHIFT) * walkers) >> SHIFT)
-        else:
-            left = float(bits >> WORD(11)) * 2.0**-53 * total
-            while group < n_groups - 1 and left >= w.count[group] * t.bound[group]:
-                left -= w.count[group] * t.bound[group]
-                group += 1
-            while w.count[group] == 0:  # rounding led past the last class with a member
-                group -= 1
-            at = min(np.int64(left / t.bound[group]), w.count[group] - 1) + w.first[group]
-        here = w.site[at]
-        base = t.basis[here]
-        row = base
-        if many_species:
-            kind = s.species[s.who[here]]
-            row = kind * n_basis + base
-        state += ADVANCE
-        u = np.float32(float(fold(state, state ^ key) >> WORD(11)) * 2.0**-53)
-        k = _slot(t.threshold[row], u)
-        if exact_clock:
-            while_there, state = exponential(key, state)
-            clock += step * while_there
-        else:
-            clock += step
-        there = t.target[here, k]
-        carrier = s.who[there]
-        if (carrier >= 0) != vacancies:
-            idle += 1
-            if idle > PATIENCE:
-                break
-            continue
-        idle = 0
-        made += 1
-        end = t.basis[there]
-        if vacancies:
-            s.who[there] = -1
-            start, stop = end, base
-        else:
-            carrier = s.who[here]
-            s.who[here] = -1
-            start, stop = base, end
-        s.who[here if vacancies else there] = carrier
-        w.site[at] = there
-        which = t.image[base, k]
-        s.wind[carrier, 0] += t.winding[which]
-        s.wind[carrier, 1] += 1
-        length = 0.0
-        for i in range(3):
-            d = t.vector[which, i] + (t.place[stop, i] - t.place[start, i])
-            s.moved[kind, i] += d
-            length += d * d
-        squared += length
-        if n_basis > 1:
-            s.occupied[kind, start] += clock
-            s.occupied[kind, stop] -= clock
-            s.energy[0] += t.energy[kind, stop] - t.energy[kind, start]
-        if n_groups > 1:
-            new = t.group[kind * n_basis + end]
-            if new != group:
-                w.count[group] -= 1
-                w.site[at] = w.site[w.first[group] + w.count[group]]
-                w.site[w.first[new] + w.count[new]] = there
-                w.count[new] += 1
-                total = 0.0
-                for g in range(n_groups):
-                    total += w.count[g] * t.bound[g]
-                step = 1.0 / total
-    s.stream[1] = state
-    s.sums[CLOCK] = clock
-    s.sums[SQUARED] = squared
-    s.sums[ATTEMPTS] += attempts
-    s.sums[SINCE] += made
-    return made
-
-
 @njit(cache=True)
 def can_move(t: HopTables, s: GasState) -> bool:
     """Whether any hop is possible at all."""
@@ -179,3 +84,137 @@ def can_move(t: HopTables, s: GasState) -> bool:
                 if s.who[t.target[site, k]] < 0:
                     return True
     return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def null_hops(
+    t: HopTables,
+    s: GasState,
+    w: Walkers,
+    hops: Any,
+    room: int,
+    vacancies: bool,
+    exact_clock: bool,
+    seen: Any,
+) -> bool:
+    """Make blocks of so many hops. False where nothing can move any more.
+
+    Parameters
+    ----------
+    hops
+        (blocks,).
+    room
+        Hops after which packed windings must be emptied.
+    seen
+        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy, crossings.
+    """
+    # Arrays by name: looking them up in a tuple costs a count of references each time.
+    threshold, target, image, group_of, bound, basis = t.threshold, t.target, t.image, t.group, t.bound, t.basis
+    winding, vector, place, site_energy, degree = t.winding, t.vector, t.place, t.energy, t.degree
+    who, species, wind, moved, occupied, energy = s.who, s.species, s.wind, s.moved, s.occupied, s.energy
+    site, first, count = w.site, w.first, w.count
+    key, state = s.stream[0], s.stream[1]
+    durations, all_moved, squares, energies, _ = seen
+    clock, attempts, moving, since = s.sums[CLOCK], 0, True, np.int64(s.sums[SINCE])
+    n_groups, n_basis = len(count), len(degree)
+    many_species = len(group_of) > n_basis
+    total = 0.0
+    for g in range(n_groups):
+        total += count[g] * bound[g]
+    step = 1.0 / total
+    walkers = WORD(count[0])  # of the only class, where there is one
+    idle, kind = 0, 0
+    for block in range(len(hops)):
+        before, squared = clock, 0.0
+        made = 0
+        while made < hops[block]:
+            attempts += 1
+            state += ADVANCE
+            bits = fold(state, state ^ key)
+            group = 0
+            if n_groups == 1:
+                at = np.int64(((bits >> SHIFT) * walkers) >> SHIFT)
+            else:
+                left = float(bits >> WORD(11)) * 2.0**-53 * total
+                while group < n_groups - 1 and left >= count[group] * bound[group]:
+                    left -= count[group] * bound[group]
+                    group += 1
+                while count[group] == 0:  # rounding led past the last class with a member
+                    group -= 1
+                at = min(np.int64(left / bound[group]), count[group] - 1) + first[group]
+            here = site[at]
+            base = basis[here]
+            row = base
+            if many_species:
+                kind = species[who[here]]
+                row = kind * n_basis + base
+            state += ADVANCE
+            u = np.float32(float(fold(state, state ^ key) >> WORD(11)) * 2.0**-53)
+            k = _slot(threshold[row], u)
+            if exact_clock:
+                while_there, state = exponential(key, state)
+                clock += step * while_there
+            else:
+                clock += step
+            there = target[here, k]
+            carrier = who[there]
+            if (carrier >= 0) != vacancies:
+                idle += 1
+                if idle > PATIENCE:
+                    if not can_move(t, s):
+                        moving = False
+                        break
+                    idle = 0
+                continue
+            idle = 0
+            made += 1
+            since += 1
+            if since >= room:
+                empty_windings(s)
+                since = 0
+            end = basis[there]
+            if vacancies:
+                who[there] = -1
+                start, stop = end, base
+            else:
+                carrier = who[here]
+                who[here] = -1
+                start, stop = base, end
+            who[here if vacancies else there] = carrier
+            site[at] = there
+            which = image[base, k]
+            wind[carrier, 0] += winding[which]
+            wind[carrier, 1] += 1
+            length = 0.0
+            for i in range(3):
+                d = vector[which, i] + (place[stop, i] - place[start, i])
+                moved[kind, i] += d
+                length += d * d
+            squared += length
+            if n_basis > 1:
+                occupied[kind, start] += clock
+                occupied[kind, stop] -= clock
+                energy[0] += site_energy[kind, stop] - site_energy[kind, start]
+            if n_groups > 1:
+                new = group_of[kind * n_basis + end]
+                if new != group:
+                    count[group] -= 1
+                    site[at] = site[first[group] + count[group]]
+                    site[first[new] + count[new]] = there
+                    count[new] += 1
+                    total = 0.0
+                    for g in range(n_groups):
+                        total += count[g] * bound[g]
+                    step = 1.0 / total
+        durations[block] = clock - before
+        squares[block] = squared
+        all_moved[block] = moved
+        energies[block] = energy
+        moved[:] = 0.0
+        if not moving:
+            break
+    s.stream[1] = state
+    s.sums[CLOCK] = clock
+    s.sums[ATTEMPTS] += attempts
+    s.sums[SINCE] = since
+    return moving

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from kmc import checkpoints
 from kmc._gas_active import Choice, Surroundings, active_hops, new_choice, start_active
-from kmc._gas_null import Walkers, can_move, null_hops, sort_walkers
+from kmc._gas_null import null_hops, sort_walkers
 from kmc._gas_rules import BarrierRule, compiled_rule
 from kmc._gas_start import starting_sites
-from kmc._gas_state import ATTEMPTS, CLOCK, LEFT_IN, SINCE, SQUARED, GasState, close_block, empty_windings
-from kmc._gas_state import new_state, record
-from kmc._gas_tables import LARGEST_FIELD, HopTables
+from kmc._gas_state import ATTEMPTS, CLOCK, GasState, close_block, empty_windings, new_state, record
+from kmc._gas_tables import LARGEST_FIELD, HopTables, unpack
 from kmc.interactions import PairTables
 from kmc.network import Floats, Integers
 
@@ -89,7 +87,7 @@ def run_replica(plan: Plan, replica: int, checkpoint: Path | None) -> dict[str, 
     who = starting_sites(plan.log_weights, cells, list(plan.counts), rng)
     if len(plan.surroundings.arrive):
         # Room for as many carriers as there are sites; those that are outside wait in `spare`.
-        plan = _with_spare(plan, len(who))
+        plan = _with_room(plan, len(who))
         species = np.zeros(len(who), dtype=np.int64)
     state = new_state(who, species, len(plan.counts), len(plan.tables.degree), key | np.uint64(1), word)
     state.energy[0] = plan.tables.energy[species[who[who >= 0]], plan.tables.basis[who >= 0]].sum()
@@ -119,9 +117,8 @@ def run_replica(plan: Plan, replica: int, checkpoint: Path | None) -> dict[str, 
     }
 
 
-def _with_spare(plan: Plan, sites: int) -> Plan:
-    from dataclasses import replace
-
+def _with_room(plan: Plan, sites: int) -> Plan:
+    """With numbers for as many carriers as there are sites."""
     n = sum(plan.counts)
     spare = np.concatenate([np.arange(sites - 1, n - 1, -1), np.zeros(n), [sites - n]]).astype(np.int64)
     surroundings = plan.surroundings._replace(spare=spare)
@@ -177,7 +174,7 @@ class _Null:
     """The null-event algorithm on a state."""
 
     def __init__(self, plan: Plan, state: GasState):
-        self.plan, self.state = plan, state
+        self.plan, self.state, self.room = plan, state, _room(plan.tables)
         self.walkers = sort_walkers(plan.tables, state.who, state.species, vacancies=plan.vacancies)
 
     def arrays(self) -> dict[str, Any]:
@@ -188,8 +185,15 @@ class _Null:
         """Blocks of so many hops each; False where nothing can move any more."""
         plan = self.plan
         return bool(
-            _null_blocks(
-                plan.tables, self.state, self.walkers, hops, plan.vacancies, plan.exact_clock, tuple(seen)
+            null_hops(
+                plan.tables,
+                self.state,
+                self.walkers,
+                hops,
+                self.room,
+                plan.vacancies,
+                plan.exact_clock,
+                tuple(seen),
             )
         )
 
@@ -198,7 +202,7 @@ class _Active:
     """The algorithms that know all rates, on a state."""
 
     def __init__(self, plan: Plan, state: GasState):
-        self.plan, self.state = plan, state
+        self.plan, self.state, self.room = plan, state, _room(plan.tables)
         sites, width = plan.tables.target.shape
         one = plan.surroundings
         self.surroundings = one._replace(
@@ -221,7 +225,7 @@ class _Active:
         """Blocks of so many hops each; False where nothing can move any more."""
         plan = self.plan
         arguments = (plan.tables, self.state, plan.pairs, self.surroundings, self.choice, self.rule)
-        return bool(_active_blocks(*arguments, hops, plan.exact_clock, tuple(seen)))
+        return bool(active_hops(*arguments, hops, self.room, plan.exact_clock, tuple(seen)))
 
 
 def interaction_energy(state: GasState, field: Any) -> int:
@@ -230,77 +234,9 @@ def interaction_energy(state: GasState, field: Any) -> int:
     return int(field[state.species[state.who[sites]], sites].sum()) // 2
 
 
-@njit(cache=True, nogil=True)
-def _note_block(s: GasState, before: float, squared: float, crossed: Any, seen: Any, b: int) -> None:
-    durations, moved, squares, energy, crossings = seen
-    durations[b] = s.sums[CLOCK] - before
-    squares[b] = s.sums[SQUARED] - squared
-    moved[b] = s.moved
-    s.moved[:] = 0.0
-    energy[b] = s.energy
-    for k in range(4):
-        crossings[b, k] = s.sums[LEFT_IN + k] - crossed[k]
-
-
-@njit(cache=True, nogil=True)
 def _room(t: HopTables) -> int:
     """Hops after which packed windings must be emptied."""
-    largest = 1
-    for packed in t.winding:
-        half = 1 << 20
-        for _ in range(3):
-            field = ((packed + half) & ((1 << 21) - 1)) - half
-            largest = max(largest, abs(field))
-            packed = (packed - field) >> 21
-    return LARGEST_FIELD // largest
-
-
-@njit(cache=True, nogil=True)
-def _null_blocks(
-    t: HopTables, s: GasState, w: Walkers, hops: Any, vacancies: bool, exact_clock: bool, seen: Any
-) -> bool:
-    room = _room(t)
-    for b in range(len(hops)):
-        before, squared, crossed = s.sums[CLOCK], s.sums[SQUARED], s.sums[LEFT_IN:].copy()
-        left = hops[b]
-        while left > 0:
-            if s.sums[SINCE] >= room:
-                empty_windings(s)
-            few = min(left, room - np.int64(s.sums[SINCE]))
-            made = null_hops(t, s, w, few, vacancies, exact_clock)
-            left -= made
-            if made < few and not can_move(t, s):
-                _note_block(s, before, squared, crossed, seen, b)
-                return False
-        _note_block(s, before, squared, crossed, seen, b)
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _active_blocks(
-    t: HopTables,
-    s: GasState,
-    p: PairTables,
-    e: Surroundings,
-    c: Choice,
-    rule: Any,
-    hops: Any,
-    exact_clock: bool,
-    seen: Any,
-) -> bool:
-    room = _room(t)
-    for b in range(len(hops)):
-        before, squared, crossed = s.sums[CLOCK], s.sums[SQUARED], s.sums[LEFT_IN:].copy()
-        left = hops[b]
-        while left > 0:
-            if s.sums[SINCE] >= room:
-                empty_windings(s)
-            few = min(left, room - np.int64(s.sums[SINCE]))
-            if not active_hops(t, s, p, e, c, rule, few, exact_clock):
-                _note_block(s, before, squared, crossed, seen, b)
-                return False
-            left -= few
-        _note_block(s, before, squared, crossed, seen, b)
-    return True
-
-
+    distinct = np.zeros((len(t.winding), 3), dtype=np.int64)
+    for row, packed in zip(distinct, t.winding, strict=True):
+        unpack(row, packed)
+    return int(LARGEST_FIELD // max(1, np.abs(distinct).max()))
