@@ -1,6 +1,25 @@
 """Potentials: from symmetry functions to energies and gradients, and the files that hold them."""
 
+from iondiff.potentials.calculator import PotentialCalculator
+from iondiff.potentials.committee import Committee
+from iondiff.potentials.evaluation import Evaluation, Extrapolation
+from iondiff.potentials.evaluator import ExtrapolationWarning
 from iondiff.potentials.files import load, save
 from iondiff.potentials.guest import GuestLandscape, GuestNNP, KernelCorrection
+from iondiff.potentials.hdnnp import HDNNP
+from iondiff.potentials.network import Network
 
-__all__ = ["GuestLandscape", "GuestNNP", "KernelCorrection", "load", "save"]
+__all__ = [
+    "HDNNP",
+    "Committee",
+    "Evaluation",
+    "Extrapolation",
+    "ExtrapolationWarning",
+    "GuestLandscape",
+    "GuestNNP",
+    "KernelCorrection",
+    "Network",
+    "PotentialCalculator",
+    "load",
+    "save",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +67,8 @@ class Evaluation:
         Å³, or 0 without a cell.
     extrapolations
         Empty where nobody asked.
+    member_energies, member_forces
+        (n_members, n) eV and (n_members, n, 3) eV/Å of a committee, else empty.
     """
 
     energy: float
@@ -75,6 +77,21 @@ class Evaluation:
     virial: np.ndarray
     volume: float = 0.0
     extrapolations: tuple[Extrapolation, ...] = ()
+    member_energies: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    member_forces: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 3)))
+
+    @property
+    def energy_spread(self) -> float:
+        """Standard deviation of the members' energies, eV; 0 without a committee."""
+        return float(self.member_energies.sum(axis=1).std()) if len(self.member_energies) else 0.0
+
+    @property
+    def force_spread(self) -> np.ndarray:
+        """(n,) eV/Å: root mean square distance of the members' forces on an atom from their mean."""
+        if not len(self.member_forces):
+            return np.zeros(len(self.energies))
+        distance = self.member_forces - self.member_forces.mean(axis=0)
+        return np.sqrt((distance**2).sum(axis=2).mean(axis=0))
 
     @property
     def stress(self) -> np.ndarray:

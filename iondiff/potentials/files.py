@@ -1,4 +1,7 @@
-"""Potential files: one ``.nnp``, a zip of plain arrays and a JSON header; nothing in it is ever executed."""
+"""Potential files: one ``.nnp``, a zip of plain arrays and a JSON header; nothing in it is ever executed.
+
+The header's schema says what is inside: a guest's potential, or one (or a committee of them) for all atoms.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +19,31 @@ import numpy as np
 from iondiff.descriptors import DescriptorSet
 from iondiff.errors import PotentialError
 from iondiff.files import write_atomically
+from iondiff.potentials import _hdnnp_file
+from iondiff.potentials.committee import Committee
 from iondiff.potentials.guest import GuestNNP, KernelCorrection
+from iondiff.potentials.hdnnp import HDNNP
+from iondiff.potentials.n2p2 import read_directory
 
 SCHEMA = "guest-nnp/1"
 _LARGEST = 512 * 1024 * 1024  # bytes, unpacked; a file that claims more is refused
 
 
-def save(potential: GuestNNP, path: str | Path) -> None:
+Potential = GuestNNP | HDNNP | Committee
+
+
+def save(potential: Potential, path: str | Path) -> None:
     """Write a potential; the same potential gives the same bytes."""
+    header, arrays = (
+        _pack_guest(potential) if isinstance(potential, GuestNNP) else _hdnnp_file.pack(potential)
+    )
+    arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def _pack_guest(potential: GuestNNP) -> tuple[dict[str, Any], dict[str, Any]]:
     header = {
         "schema": SCHEMA,
         "units": {"length": "Angstrom", "energy": "eV"},
@@ -39,14 +60,24 @@ def save(potential: GuestNNP, path: str | Path) -> None:
         header["correction"] = {"support": potential.correction.support, "host": potential.correction.host}
         arrays["correction_centres"] = potential.correction.centres
         arrays["correction_coefficients"] = potential.correction.coefficients
-    arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
+    return header, arrays
 
 
-def load(path: str | Path) -> GuestNNP:
-    """Read a potential file.
+def load(path: str | Path, units: tuple[str, str] = ("Angstrom", "eV")) -> Any:
+    """Read a potential: a file of this suite, or a directory of n2p2 or RuNNer.
+
+    Parameters
+    ----------
+    path
+        A ``.nnp`` file, or a directory with ``input.nn``, ``scaling.data`` and ``weights.*.data``.
+    units
+        Length and energy in the files of a directory, which do not say so themselves; ``("bohr", "hartree")``
+        is the other common choice. Files of this suite know theirs.
+
+    Returns
+    -------
+    GuestNNP, HDNNP or Committee
+        In eV and Å, whatever the units of the files.
 
     Raises
     ------
@@ -54,6 +85,10 @@ def load(path: str | Path) -> GuestNNP:
         Missing, cut off, of another kind, or holding what no potential can hold.
     """
     path = Path(path)
+    if path.is_dir() and (path / "input.nn").exists():
+        return read_directory(path, units)
+    if path.is_dir():
+        raise PotentialError(f"potential directory {path} cannot be read: it has no input.nn")
     if not path.exists():
         raise PotentialError(f"potential file {path} does not exist; train one with: diffusion-network train")
     try:
@@ -70,7 +105,7 @@ def load(path: str | Path) -> GuestNNP:
         ) from error
 
 
-def _read(path: Path) -> GuestNNP:
+def _read(path: Path) -> Potential:
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > _LARGEST:
@@ -79,12 +114,20 @@ def _read(path: Path) -> GuestNNP:
         arrays = {name: archive[name] for name in archive.files}
     header = json.loads(arrays["header"].tobytes().decode())
     schema = header["schema"]
-    if schema != SCHEMA:
-        raise PotentialError(f"its schema is {schema!r}; this version reads {SCHEMA!r}")
+    if schema not in (SCHEMA, _hdnnp_file.SCHEMA):
+        raise PotentialError(
+            f"its schema is {schema!r}; this version reads {SCHEMA!r} and {_hdnnp_file.SCHEMA!r}"
+        )
 
     def numbers(name: str) -> np.ndarray:
         return np.ascontiguousarray(arrays[name].astype(float, casting="same_kind"))
 
+    if schema == _hdnnp_file.SCHEMA:
+        return _hdnnp_file.unpack(header, arrays, numbers)
+    return _unpack_guest(header, numbers)
+
+
+def _unpack_guest(header: dict[str, Any], numbers: Callable[[str], np.ndarray]) -> GuestNNP:
     correction = None
     if "correction" in header:
         correction = KernelCorrection(

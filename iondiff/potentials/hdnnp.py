@@ -8,14 +8,25 @@ units of the files it came from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase import Atoms
 
 from iondiff.descriptors import Descriptor
 from iondiff.errors import PotentialError
 from iondiff.potentials.network import Network
+
+if TYPE_CHECKING:
+    from iondiff.potentials.calculator import PotentialCalculator
+    from iondiff.potentials.compiled import CompiledPotential
+    from iondiff.potentials.engine import Plan
+    from iondiff.potentials.evaluation import Evaluation
+    from iondiff.potentials.rigid import RigidHost
 
 
 @dataclass(frozen=True)
@@ -83,3 +94,79 @@ class HDNNP:
     def offsets(self) -> np.ndarray:
         """(n_species,) eV: what is added to the scaled output of each element's network."""
         return self.energy_shift + self.atom_energies
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The potential laid out for the compiled engine."""
+        from iondiff.potentials import engine
+
+        return engine.compile(self)
+
+    def compiled(self) -> CompiledPotential:
+        """Kernel and parameters for compiled loops; see :mod:`iondiff.potentials.compiled`."""
+        return self.plan.compiled()
+
+    def calculator(self, **options: Any) -> PotentialCalculator:
+        """An ASE calculator; options as of :class:`iondiff.potentials.calculator.PotentialCalculator`."""
+        from iondiff.potentials.calculator import PotentialCalculator
+
+        return PotentialCalculator(self, **options)
+
+    def evaluate(
+        self,
+        structures: Sequence[Atoms],
+        *,
+        extrapolation: str = "collect",
+        method: str = "auto",
+        precision: str = "double",
+        device: str | None = None,
+    ) -> list[Evaluation]:
+        """Energies, forces and virials of a list of structures.
+
+        Parameters
+        ----------
+        structures
+            Any elements that the potential knows, any cells and boundaries.
+        extrapolation
+            "ignore", "warn" (an `ExtrapolationWarning` a structure), "raise", or "collect": the results list
+            which atom left the range of which function.
+        method, precision, device
+            See :class:`iondiff.potentials.evaluator.Evaluator`.
+
+        Raises
+        ------
+        PotentialError
+            A structure that no potential can take; the message has its number and the atom.
+        """
+        from iondiff.potentials.evaluator import Evaluator
+
+        structures = [structures] if isinstance(structures, Atoms) else structures
+        return Evaluator((self,), method, precision, device).many(structures, extrapolation)
+
+    def landscape(self, host: Atoms, guest: str | None = None, wall_A: float | None = None) -> RigidHost:
+        """The energy of a guest atom in a rigid host, answering contract 1.
+
+        Parameters
+        ----------
+        host
+            Structure without the guest, periodic.
+        guest
+            Chemical symbol. May be left out where the potential knows one element that the host has not.
+        wall_A
+            Å; see :class:`iondiff.potentials.rigid.RigidHost`.
+        """
+        from iondiff.potentials.rigid import RigidHost
+
+        return RigidHost(self, host, guest, wall_A)
+
+    def save(self, path: str | Path) -> None:
+        """Write one file; :func:`iondiff.potentials.load` reads it back."""
+        from iondiff.potentials.files import save
+
+        save(self, path)
+
+    def export_n2p2(self, directory: str | Path, units: tuple[str, str] = ("Angstrom", "eV")) -> None:
+        """Write a directory that n2p2, LAMMPS's pair_style hdnnp and :func:`iondiff.potentials.load` read."""
+        from iondiff.potentials.n2p2_export import write_directory
+
+        write_directory(self, directory, units)

@@ -59,7 +59,7 @@ def read_directory(path: str | Path, units: tuple[str, str] = ("Angstrom", "eV")
     descriptor = _descriptor(settings, path / "scaling.data", per_element)
     networks = tuple(_network(settings, path, symbol, len(per_element[symbol])) for symbol in species)
     scale, shift = _normalisation(settings)
-    files = ["input.nn", "scaling.data", *(_weights_name(s) for s in species)]
+    files = ["input.nn", "scaling.data", *(weights_name(s) for s in species)]
     return HDNNP(
         descriptor,
         networks,
@@ -183,14 +183,15 @@ def _scaling_table(
     return {symbol: (np.array(found[symbol]), begins[symbol]) for symbol in per_element}
 
 
-def _weights_name(symbol: str) -> str:
+def weights_name(symbol: str) -> str:
+    """Of the file of one element."""
     return f"weights.{atomic_numbers[symbol]:03d}.data"
 
 
 def _network(settings: Settings, path: Path, symbol: str, n_inputs: int) -> Network:
     hidden, activations = layers_and_activations(settings, symbol)
     layers = (n_inputs, *hidden, 1)
-    network = read_weights(path / _weights_name(symbol), layers, activations)
+    network = read_weights(path / weights_name(symbol), layers, activations)
     if "normalize_nodes" not in settings:
         return network
     weights = tuple(w / n for w, n in zip(network.weights, layers[:-1], strict=True))

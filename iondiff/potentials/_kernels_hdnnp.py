@@ -1,0 +1,219 @@
+"""Energy, forces and virial of a structure: atoms in any order and on any thread, the same bits."""
+
+import numpy as np
+from numba import njit, prange
+
+from iondiff.descriptors._kernels_atom import backward, combine, distribute, forward, layout
+from iondiff.descriptors._simd import lanes
+from iondiff.descriptors._slots import (
+    DEPTH,
+    E_CHANNELS,
+    E_ENERGY,
+    E_FUNCTIONS,
+    E_LAYERS,
+    E_LAYERS_AT,
+    E_SCALING,
+    E_WEIGHTS,
+    ELEMENTS,
+    ENERGY_SCALE,
+    MOST_FUNCTIONS,
+    N_MEMBERS,
+    PRECISION,
+    THREADS,
+    WIDEST,
+)
+from iondiff.potentials._kernels_network import network
+from iondiff.potentials.compiled import KERNEL
+
+BLOCK = 4096  # atoms whose gradients are held at a time
+_ALONE = 48  # fewer atoms than these do not wake the other threads
+
+
+@njit(cache=True, error_model="numpy")
+def _atom(
+    i, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
+    functions, energies, gradients, begin,
+):  # fmt: skip
+    """Mean energy of atom i over the members, and its gradient by the places of its neighbours."""
+    element = integers[integers[ELEMENTS] + species[i]]
+    n = forward(
+        i, element, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide
+    )
+    slopes_at = places[4]
+    n_functions = integers[element + E_FUNCTIONS]
+    n_members = integers[N_MEMBERS]
+    most = integers[MOST_FUNCTIONS]
+    raw = wide[places[12] : places[12] + n_functions]
+    combine(element, n_functions, integers, reals, wide[places[11] : places[12]], raw)
+    scaling = integers[element + E_SCALING]
+    scaled = net[:most]
+    by_input = net[most : 2 * most]
+    by_function = net[2 * most : 3 * most]
+    scratch = net[3 * most :]
+    for f in range(n_functions):
+        scaled[f] = (raw[f] - reals[scaling + f]) * reals[scaling + n_functions + f]
+        by_function[f] = 0.0
+    for f in range(functions.shape[1]):
+        functions[i, f] = raw[f] if f < n_functions else 0.0
+    scale = reals[ENERGY_SCALE]
+    mean = 0.0
+    for member in range(n_members):
+        output = network(
+            integers[element + E_LAYERS_AT], integers[element + E_LAYERS],
+            reals_offset(element, member, integers), integers[WIDEST], integers, reals, scaled, scratch, by_input,
+        )  # fmt: skip
+        energy = scale * output + reals[integers[element + E_ENERGY] + member]
+        if energies.shape[0] > 0:
+            energies[member, i] = energy
+        mean += energy / n_members
+        for f in range(n_functions):
+            by_function[f] += by_input[f] * (scale * reals[scaling + n_functions + f] / n_members)
+    distribute(element, integers[element + E_CHANNELS], slopes_at, integers, reals, by_function, work)
+    for m in range(begin, begin + first[i + 1] - first[i]):
+        gradients[m, 0] = 0.0
+        gradients[m, 1] = 0.0
+        gradients[m, 2] = 0.0
+    backward(element, places, slopes_at, n, integers, reals, work, whole, wide, gradients, begin)
+    return mean
+
+
+@njit(cache=True, error_model="numpy")
+def reals_offset(element, member, integers):
+    """Where the weights of a member's network of this element start."""
+    return integers[integers[element + E_WEIGHTS] + member]
+
+
+@njit(cache=True, error_model="numpy")
+def _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial):
+    """Forces and virial from the gradients of atoms start to stop, in the order of the list."""
+    origin = first[start]
+    for i in range(start, stop):
+        f0 = 0.0
+        f1 = 0.0
+        f2 = 0.0
+        for m in range(first[i], first[i + 1]):
+            j = index[m]
+            g0 = gradients[m - origin, 0]
+            g1 = gradients[m - origin, 1]
+            g2 = gradients[m - origin, 2]
+            f0 += g0
+            f1 += g1
+            f2 += g2
+            forces[j, 0] -= g0
+            forces[j, 1] -= g1
+            forces[j, 2] -= g2
+            a = float(image[m, 0])
+            b = float(image[m, 1])
+            c = float(image[m, 2])
+            x = positions[j, 0] - positions[i, 0] + (a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0])
+            y = positions[j, 1] - positions[i, 1] + (a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1])
+            z = positions[j, 2] - positions[i, 2] + (a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2])
+            virial[0, 0] += x * g0
+            virial[0, 1] += x * g1
+            virial[0, 2] += x * g2
+            virial[1, 0] += y * g0
+            virial[1, 1] += y * g1
+            virial[1, 2] += y * g2
+            virial[2, 0] += z * g0
+            virial[2, 1] += z * g1
+            virial[2, 2] += z * g2
+        forces[i, 0] += f0
+        forces[i, 1] += f1
+        forces[i, 2] += f2
+
+
+@njit(cache=True, error_model="numpy", parallel=True)
+def _block_parallel(
+    start, stop, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
+    functions, energies, gradients, atom_energies,
+):  # fmt: skip
+    n_threads = work.shape[0]
+    for t in prange(n_threads):
+        for i in range(start + t, stop, n_threads):
+            atom_energies[i] = _atom(
+                i, places, positions, cell, species, first, index, image, integers, reals,
+                work[t], whole[t], wide[t], net[t], functions, energies, gradients, first[i] - first[start],
+            )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def _block_serial(
+    start, stop, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
+    functions, energies, gradients, atom_energies,
+):  # fmt: skip
+    for i in range(start, stop):
+        atom_energies[i] = _atom(
+            i, places, positions, cell, species, first, index, image, integers, reals,
+            work[0], whole[0], wide[0], net[0], functions, energies, gradients, first[i] - first[start],
+        )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def _run(
+    sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
+    functions, energies,
+):  # fmt: skip
+    """The whole structure in the precision of `sample`."""
+    n = positions.shape[0]
+    most = 0
+    largest = 0
+    for i in range(n):
+        most = max(most, first[i + 1] - first[i])
+    for start in range(0, n, BLOCK):
+        largest = max(largest, first[min(start + BLOCK, n)] - first[start])
+    places = layout(most, lanes(sample), 1, integers)
+    n_threads = max(integers[THREADS], 1) if n >= _ALONE else 1
+    work = np.empty((n_threads, places[7]), sample.dtype)
+    whole = np.empty((n_threads, places[10]), np.int64)
+    wide = np.empty((n_threads, places[14]), np.float64)
+    room = 3 * integers[MOST_FUNCTIONS] + (2 * integers[DEPTH] + 1) * integers[WIDEST]
+    net = np.empty((n_threads, room), np.float64)
+    gradients = np.empty((largest, 3), np.float64)
+    forces[:] = 0.0
+    virial[:] = 0.0
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        if n_threads > 1:
+            _block_parallel(
+                start, stop, places, positions, cell, species, first, index, image, integers, reals,
+                work, whole, wide, net, functions, energies, gradients, atom_energies,
+            )  # fmt: skip
+        else:
+            _block_serial(
+                start, stop, places, positions, cell, species, first, index, image, integers, reals,
+                work, whole, wide, net, functions, energies, gradients, atom_energies,
+            )  # fmt: skip
+        _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial)
+    energy = 0.0
+    for i in range(n):
+        energy += atom_energies[i]
+    return energy
+
+
+@njit(cache=True, error_model="numpy")
+def evaluate(
+    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
+    functions, energies,
+):  # fmt: skip
+    """As the compiled potential; also the functions (n, most) and members' energies, where there is room."""
+    if integers[PRECISION] == 0:
+        return _run(
+            np.empty(0, np.float64), positions, cell, species, first, index, image, integers, reals, forces,
+            atom_energies, virial, functions, energies,
+        )  # fmt: skip
+    return _run(
+        np.empty(0, np.float32), positions, cell, species, first, index, image, integers, reals, forces,
+        atom_energies, virial, functions, energies,
+    )  # fmt: skip
+
+
+@njit(KERNEL, cache=True, error_model="numpy")
+def kernel(
+    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial
+):
+    """The one signature of :mod:`iondiff.potentials.compiled`."""
+    nothing = np.empty((0, 0), np.float64)
+    return evaluate(
+        positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
+        nothing, nothing,
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""ASE calculators of potentials for all atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from iondiff.neighbours import VerletList
+from iondiff.potentials.evaluation import Extrapolation
+from iondiff.potentials.evaluator import Evaluator, check_policy
+from iondiff.potentials.hdnnp import HDNNP
+
+if TYPE_CHECKING:
+    from iondiff.potentials.committee import Committee
+
+
+class PotentialCalculator(Calculator):
+    """Energy, forces, stress and energies of the atoms, in ASE's units.
+
+    Parameters
+    ----------
+    potential
+        An :class:`HDNNP` or a :class:`Committee`; of the latter the mean, and in ``results`` also
+        ``energy_spread`` (eV) and ``force_spread`` (n,), eV/Å.
+    extrapolation
+        What to do where an atom leaves the range of the training set: "ignore", "warn", "raise", or
+        "collect": look into :attr:`extrapolations`.
+    method, precision, device
+        See :class:`iondiff.potentials.evaluator.Evaluator`.
+    skin
+        Å; neighbours are listed that much beyond the cutoff, so that the list lives for several steps.
+
+    Attributes
+    ----------
+    extrapolations
+        Of the last structure; empty with "ignore".
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 - ASE's
+    name = "iondiff"
+
+    def __init__(
+        self,
+        potential: HDNNP | Committee,
+        *,
+        extrapolation: str = "collect",
+        method: str = "auto",
+        precision: str = "double",
+        device: str | None = None,
+        skin: float = 0.5,
+    ) -> None:
+        super().__init__()
+        check_policy(extrapolation)
+        self.potential = potential
+        self.extrapolation = extrapolation
+        self.extrapolations: tuple[Extrapolation, ...] = ()
+        members = (potential,) if isinstance(potential, HDNNP) else potential.members
+        self._evaluator = Evaluator(members, method, precision, device)
+        self._neighbours = VerletList(potential.cutoff, skin)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Everything at once, whatever is asked."""
+        super().calculate(atoms, properties, system_changes)
+        found = self._evaluator.one(self.atoms, self.extrapolation, self._neighbours)
+        self.extrapolations = found.extrapolations
+        results: dict[str, Any] = {
+            "energy": found.energy,
+            "free_energy": found.energy,
+            "energies": found.energies,
+            "forces": found.forces,
+        }
+        if found.volume > 0:
+            results["stress"] = found.stress
+        if len(found.member_energies):
+            results["energy_spread"] = found.energy_spread
+            results["force_spread"] = found.force_spread
+        self.results = results

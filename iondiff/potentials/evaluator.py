@@ -1,0 +1,206 @@
+"""Runs a potential, or a committee whose members share their symmetry functions, on structures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+
+from iondiff.errors import PotentialError
+from iondiff.neighbours import VerletList
+from iondiff.potentials import engine
+from iondiff.potentials.evaluation import Evaluation, Extrapolation, find_extrapolations
+from iondiff.potentials.hdnnp import HDNNP
+from iondiff.potentials.structure import Surroundings, surroundings
+
+if TYPE_CHECKING:
+    from iondiff.potentials.torch_path import TorchHDNNP
+
+POLICIES = ("ignore", "warn", "raise", "collect")
+METHODS = ("auto", "compiled", "torch")
+GPU_FROM = 2000
+"""Atoms in a batch from which on a GPU, where there is one, is used on its own accord."""
+
+
+class ExtrapolationWarning(UserWarning):
+    """A potential was asked about surroundings that its training set did not hold."""
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A potential ready to be asked.
+
+    Attributes
+    ----------
+    members
+        One potential, or several with the same symmetry functions and scaling.
+    method
+        "compiled" (Numba, the processor), "torch" (the device below), or "auto": compiled, but torch for
+        batches of :data:`GPU_FROM` atoms or more where a GPU is there.
+    precision
+        "double", or "mixed" for single inside and sums in double.
+    device
+        Of torch; a GPU where there is one, unless named.
+    """
+
+    members: tuple[HDNNP, ...]
+    method: str = "auto"
+    precision: str = "double"
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise PotentialError(f"method is {self.method!r}; wanted one of {', '.join(METHODS)}")
+        if self.precision not in engine.PRECISIONS:
+            raise PotentialError(f"precision is {self.precision!r}; wanted one of {', '.join(engine.PRECISIONS)}")
+
+    @cached_property
+    def _plan(self) -> engine.Plan:
+        if len(self.members) == 1:
+            return self.members[0].plan.with_precision(self.precision)
+        return engine.compile(self.members, self.precision)
+
+    @cached_property
+    def _torch(self) -> tuple[TorchHDNNP, ...]:
+        import torch
+
+        from iondiff.potentials.torch_path import TorchHDNNP
+
+        dtype = torch.float64 if self.precision == "double" else torch.float32
+        return tuple(TorchHDNNP(member, self._device(), dtype) for member in self.members)
+
+    def _device(self) -> str:
+        if self.device is not None:
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def one(
+        self, atoms: Atoms, extrapolation: str = "collect", neighbours: VerletList | None = None
+    ) -> Evaluation:
+        """Energy, forces and virial of one structure."""
+        check_policy(extrapolation)
+        lead = self.members[0]
+        around = surroundings(atoms, lead.species, lead.cutoff, neighbours)
+        if self.method == "torch":
+            return self._by_torch([around], [atoms], extrapolation)[0]
+        return self._by_engine(around, atoms, extrapolation)
+
+    def prepared(self, around: Surroundings, atoms: Atoms) -> Evaluation:
+        """One structure whose neighbours are known; nothing is checked."""
+        if self.method == "torch":
+            return self._by_torch([around], [atoms], "ignore")[0]
+        return self._by_engine(around, atoms, "ignore")
+
+    def many(self, structures: Sequence[Atoms], extrapolation: str = "collect") -> list[Evaluation]:
+        """The same for a list; on a GPU all at once."""
+        check_policy(extrapolation)
+        lead = self.members[0]
+        if self.method == "torch" or (self.method == "auto" and self._gpu_pays(structures)):
+            around = []
+            for number, atoms in enumerate(structures):
+                with _named(number):
+                    around.append(surroundings(atoms, lead.species, lead.cutoff))
+            return self._by_torch(around, structures, extrapolation) if around else []
+        results = []
+        for number, atoms in enumerate(structures):
+            with _named(number):
+                results.append(self.one(atoms, extrapolation))
+        return results
+
+    def _gpu_pays(self, structures: Sequence[Atoms]) -> bool:
+        if sum(len(atoms) for atoms in structures) < GPU_FROM:
+            return False
+        return self._device().startswith("cuda")
+
+    def _by_engine(self, s: Surroundings, atoms: Atoms, extrapolation: str) -> Evaluation:
+        found = engine.evaluate(
+            self._plan, s.positions, s.cell, atoms.pbc, s.species, (s.first, s.index, s.image)
+        )
+        members: dict[str, Any] = {}
+        if len(self.members) > 1:
+            members = {"member_energies": found.member_energies, "member_forces": found.member_forces}
+        rows = [np.flatnonzero(s.species == k) for k in range(len(self.members[0].species))]
+        values = [found.functions[r, :n] for r, n in zip(rows, self._plan.n_functions, strict=True)]
+        return Evaluation(
+            found.energy,
+            found.atom_energies,
+            found.forces,
+            found.virial,
+            volume_of(atoms),
+            self._extrapolations(values, rows, extrapolation),
+            **members,
+        )
+
+    def _by_torch(
+        self, around: Sequence[Surroundings], structures: Sequence[Atoms], extrapolation: str
+    ) -> list[Evaluation]:
+        answers = [member.evaluate(around) for member in self._torch]
+        results = []
+        for k, (s, atoms) in enumerate(zip(around, structures, strict=True)):
+            energies, forces, virials = (np.array([a[k][part] for a in answers]) for part in range(3))
+            rows = [np.flatnonzero(s.species == e) for e in range(len(self.members[0].species))]
+            members: dict[str, Any] = {}
+            if len(self.members) > 1:
+                members = {"member_energies": energies, "member_forces": forces}
+            mean = energies.mean(axis=0)
+            results.append(
+                Evaluation(
+                    float(mean.sum()),
+                    mean,
+                    forces.mean(axis=0),
+                    virials.mean(axis=0),
+                    volume_of(atoms),
+                    self._extrapolations(answers[0][k][3], rows, extrapolation),
+                    **members,
+                )
+            )
+        return results
+
+    def _extrapolations(
+        self, values: Sequence[np.ndarray], rows: Sequence[np.ndarray], policy: str
+    ) -> tuple[Extrapolation, ...]:
+        if policy == "ignore":
+            return ()
+        found = find_extrapolations(self.members[0].descriptor, values, rows)
+        if found and policy in ("warn", "raise"):
+            worst = max(found, key=lambda e: e.excess)
+            sentence = (
+                f"{len(found)} symmetry functions of {len({e.atom for e in found})} atoms are outside the "
+                f"range of the training set; the farthest: {worst}"
+            )
+            if policy == "raise":
+                raise PotentialError(sentence + "; extrapolation='ignore' would go on")
+            warnings.warn(sentence, ExtrapolationWarning, stacklevel=4)
+        return found
+
+
+class _named:  # noqa: N801 - reads as a statement
+    """Puts the number of the structure into an error."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, PotentialError):
+            raise PotentialError(f"structure {self.number}: {error}") from error
+
+
+def check_policy(extrapolation: str) -> None:
+    """Refuse a policy that is none."""
+    if extrapolation not in POLICIES:
+        raise PotentialError(f"extrapolation is {extrapolation!r}; wanted one of {', '.join(POLICIES)}")
+
+
+def volume_of(atoms: Atoms) -> float:
+    """Å³, 0 where the cell has no volume."""
+    return float(abs(atoms.cell.volume))
