@@ -226,6 +226,26 @@ def check(structures: Sequence[Labelled], *, energies: bool, forces: bool, missi
     """
     if not structures:
         raise TrainingError("there are no structures to train on; name files in [data] train")
+    check_labels(structures, energies=energies, forces=forces, missing=missing)
+    atoms = Counter(symbol for s in structures for symbol in s.atoms.get_chemical_symbols())
+    for symbol, count in sorted(atoms.items()):
+        if count < _FEWEST_ATOMS:
+            where = [s.source for s in structures if symbol in s.atoms.get_chemical_symbols()]
+            raise TrainingError(
+                f"{symbol} occurs {count} times in all, in {_list(where)}; wanted at least {_FEWEST_ATOMS} atoms "
+                "to train its network: add structures or leave these out"
+            )
+    return [*_duplicates(structures), *_suspicious_energies(structures)]
+
+
+def check_labels(structures: Sequence[Labelled], *, energies: bool, forces: bool, missing: str) -> None:
+    """Refuse structures without the labels that the loss asks for.
+
+    Raises
+    ------
+    TrainingError
+        Naming them.
+    """
     if missing == "refuse":
         for wanted, name, known in (
             (energies, "energy", [np.isfinite(s.energy) for s in structures]),
@@ -240,15 +260,6 @@ def check(structures: Sequence[Labelled], *, energies: bool, forces: bool, missi
                 )
     elif not any(np.isfinite(s.targets[:-6]).any() for s in structures):
         raise TrainingError("no structure has an energy or forces; nothing can be learnt")
-    atoms = Counter(symbol for s in structures for symbol in s.atoms.get_chemical_symbols())
-    for symbol, count in sorted(atoms.items()):
-        if count < _FEWEST_ATOMS:
-            where = [s.source for s in structures if symbol in s.atoms.get_chemical_symbols()]
-            raise TrainingError(
-                f"{symbol} occurs {count} times in all, in {_list(where)}; wanted at least {_FEWEST_ATOMS} atoms "
-                "to train its network: add structures or leave these out"
-            )
-    return [*_duplicates(structures), *_suspicious_energies(structures)]
 
 
 def _duplicates(structures: Sequence[Labelled]) -> list[str]:

@@ -29,6 +29,7 @@ from iondiff.training.problem import Importance, Layout, Problem
 from iondiff.training.settings import TrainingConfig, read_training_config
 
 _LETTERS = {"tanh": "t", "softplus": "p", "logistic": "s", "gaussian": "g", "cosine": "c"}
+_FLAT = 1e-10  # relative spread below which a function says nothing
 Report = Callable[[str, int, int], None]
 
 
@@ -306,18 +307,20 @@ def _vary(
     """Describe with those functions that vary over the training atoms and that the selection keeps."""
     flat = FlatFunctions(functions)
     budget = config.memory_budget_GB * 1e9 / config.workers
+    described = describe(structures, flat, budget, progress=lambda a, b: say("descriptors", a, b))
     kept: dict[str, Any] = {}
-    values = describe(structures, flat, derivatives=False)
     for code, symbol in enumerate(flat.species):
-        of_train = _values(values, train, code)
-        spread = of_train[:, : len(functions[symbol])].std(axis=0)
-        alive = np.flatnonzero(spread > 1e-10 * np.abs(of_train[:, : len(functions[symbol])]).max())
+        values = _values(described, train, code)[:, : len(functions[symbol])]
+        alive = np.flatnonzero(values.std(axis=0) > _FLAT * np.abs(values).max(axis=0))
         if not len(alive):
             raise TrainingError(
-                f"no symmetry function of {symbol} varies over its {len(of_train)} atoms: they all look alike, or "
+                f"no symmetry function of {symbol} varies over its {len(values)} atoms: they all look alike, or "
                 "the cutoffs are too short"
             )
         kept[symbol] = tuple(functions[symbol][k] for k in alive)
+    if all(len(kept[symbol]) == len(functions[symbol]) for symbol in kept):
+        return flat, described
+    del described
     flat = FlatFunctions(kept)
     return flat, describe(structures, flat, budget, progress=lambda a, b: say("descriptors", a, b))
 

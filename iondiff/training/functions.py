@@ -10,6 +10,9 @@ from ase.data import atomic_numbers
 
 from iondiff.descriptors import SymmetryFunction, sort_functions
 from iondiff.errors import TrainingError
+from iondiff.potentials import load
+from iondiff.potentials._n2p2_functions import read_functions
+from iondiff.potentials._n2p2_text import Settings, unit_factors
 from iondiff.training.settings import AngularSection, DescriptorSection, RadialSection
 
 
@@ -69,11 +72,19 @@ def _angles(
 
 
 def _from_file(section: DescriptorSection, species: Sequence[str]) -> dict[str, tuple[SymmetryFunction, ...]]:
-    from iondiff.potentials.n2p2 import read_functions_file
-
-    assert section.file is not None  # noqa: S101 - the caller looked
-    found = read_functions_file(section.file, section.units)
-    missing = [s for s in species if not found.get(s)]
+    """Functions of a potential file, or of n2p2's input.nn."""
+    path = section.file
+    assert path is not None  # noqa: S101 - the caller looked
+    if path.suffix == ".nn":
+        settings = Settings(path)
+        known = tuple(settings.one("elements")[0]) if "elements" in settings else tuple(species)
+        found = read_functions(settings, known, unit_factors(section.units)[0])
+    else:
+        potential = load(path)
+        found = [f for element in potential.descriptor.elements for f in element.functions]
+    chosen = sort_functions([f for f in found if {f.centre, *f.neighbours} <= set(species)])
+    functions = {centre: tuple(f for f in chosen if f.centre == centre) for centre in species}
+    missing = [centre for centre, own in functions.items() if not own]
     if missing:
-        raise TrainingError(f"{section.file} has no symmetry functions of {', '.join(missing)}, which is in the data")
-    return {s: tuple(f for f in found[s] if set(f.neighbours) <= set(species)) for s in species}
+        raise TrainingError(f"{path} has no symmetry functions of {', '.join(missing)}, which is in the data")
+    return functions

@@ -69,7 +69,9 @@ def make_optimiser(
     decay = config.loss.decay * float(nothing @ nothing) / len(weights)
     match section.kind:
         case "levenberg-marquardt":
-            return LevenbergMarquardt(problem, which, importance, weights, decay)
+            return LevenbergMarquardt(
+                problem, which, importance, weights, decay=decay, oversampling=section.oversampling, seed=seed
+            )
         case "l-bfgs":
             return LBFGS(problem, which, importance, weights, decay=decay, memory=section.memory)
         case "adamw":

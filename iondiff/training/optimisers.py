@@ -30,71 +30,100 @@ class Optimiser(Protocol):
 class LevenbergMarquardt:
     """Gauss-Newton on all forces, energies and virials at once, damped; for up to some four thousand weights.
 
-    The Jacobian is formed structure by structure in single precision and only its square is kept, so memory
-    does not grow with the data. One epoch is one step.
+    The slope is that of the whole set. The curvature needs the Jacobian, which is formed structure by structure
+    in single precision and of which only the square is kept; it is formed of so many force components, drawn
+    anew each time, as `oversampling` times the number of weights, and of all energies and virials. One epoch is
+    one step.
+
+    Lengths of steps are measured by what they do to the networks' first sums: the inputs are strongly
+    correlated, and a plain length would forbid just the combinations that tell environments apart.
     """
 
     def __init__(
-        self, problem: Problem, which: Sequence[int], importance: Importance, weights: np.ndarray, decay: float
-    ) -> None:
+        self, problem: Problem, which: Sequence[int], importance: Importance, weights: np.ndarray, *,
+        decay: float, oversampling: float, seed: int,
+    ) -> None:  # fmt: skip
         self.problem, self.which, self.importance, self.decay = problem, which, importance, decay
-        self.state = {"weights": weights.astype(float), "damping": np.array(1e-3), "best": np.array(np.inf)}
+        self.seed = seed
+        rows = sum(int((importance.rows[k][:-7] > 0).sum()) for k in which)
+        self.share = min(1.0, oversampling * len(weights) / max(rows, 1))
+        self.metric = _metric(problem, which)
+        self.state = {"weights": weights.astype(float), "damping": np.array(1e-4)}
 
     def _cost(self, weights: np.ndarray) -> float:
         data = self.problem.loss(weights.astype(np.float32), self.which, self.importance)
         return data + self.decay * float(weights @ weights)
 
-    def _normal(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """Curvature, slope and loss; the curvature's rows are gathered so that BLAS has something to chew on."""
+    def _curvature(self, weights: np.ndarray, number: int) -> np.ndarray:
+        """Squared Jacobian; rows are gathered so that BLAS has something to chew on."""
+        generator = np.random.default_rng([self.seed, 3, number])
         n = len(weights)
-        curvature, slope, loss = np.zeros((n, n)), np.zeros(n), 0.0
-        single = weights.astype(np.float32)
+        total = np.zeros((n, n))
+        exact: list[np.ndarray] = []
         rows: list[np.ndarray] = []
         for count, k in enumerate(self.which):
-            predicted, jacobian = self.problem.jacobian(single, k)
-            importance = self.importance.rows[k]
-            weighted = (
-                np.where(self.problem.known[k], predicted - self.problem.targets[k], 0.0) * importance
-            ).astype(np.float32)
-            jacobian *= importance.astype(np.float32)[:, None]
-            loss += float((weighted.astype(float) ** 2).sum())
-            slope += weighted @ jacobian
-            rows.append(jacobian)
+            importance = self.importance.rows[k].astype(np.float32)
+            forces = np.flatnonzero((importance[:-7] > 0) & (generator.random(len(importance) - 7) < self.share))
+            others = np.flatnonzero(importance[-7:] > 0) + len(importance) - 7
+            picked = np.concatenate([forces, others])
+            _, jacobian = self.problem.jacobian(weights.astype(np.float32), k, picked)
+            jacobian *= importance[picked][:, None]
+            rows.append(jacobian[: len(forces)])
+            # Energies weigh heavily and resemble each other: rounding in their squares would drown the forces.
+            exact.append(jacobian[len(forces) :].astype(float))
             if sum(len(r) for r in rows) > 1024 or count == len(self.which) - 1:
                 stacked = np.concatenate(rows)
-                curvature += stacked.T @ stacked
+                total += (stacked.T @ stacked) / np.float32(self.share)
                 rows = []
-        return curvature, slope, loss
+        stacked = np.concatenate(exact)
+        return total + stacked.T @ stacked
 
-    def epoch(self, number: int) -> bool:  # noqa: ARG002 - every step is alike
+    def epoch(self, number: int) -> bool:
         """One step: the damping grows until the loss falls."""
         weights, damping = self.state["weights"], float(self.state["damping"])
-        curvature, slope, loss = self._normal(weights)
+        loss, gradient = self.problem.gradient(weights.astype(np.float32), self.which, self.importance)
         cost = loss + self.decay * float(weights @ weights)
-        slope += self.decay * weights
+        slope = 0.5 * gradient + self.decay * weights
         if not (np.isfinite(cost) and np.isfinite(slope).all()):
             return False
+        curvature = self._curvature(weights, number)
         curvature[np.diag_indices_from(curvature)] += self.decay
         unit = float(curvature.diagonal().max())
         while True:
-            damped = curvature.copy()
-            damped[np.diag_indices_from(damped)] += damping * unit
             try:
-                step = cho_solve(cho_factor(damped, lower=True, overwrite_a=True, check_finite=False), slope)
-            except np.linalg.LinAlgError:
+                factor = cho_factor(curvature + damping * unit * self.metric, lower=True, overwrite_a=True)
+            except (np.linalg.LinAlgError, ValueError):
                 step = None
-            if step is not None:
+            else:
+                step = cho_solve(factor, slope)
                 reached = self._cost(weights - step)
                 if reached < cost:
                     break
             damping *= 4.0
             if damping > _LARGEST_DAMPING:
                 return False
-        gain = (cost - reached) / (2.0 * slope @ step - step @ (curvature @ step))
-        damping *= 0.25 if gain > 0.7 else 2.0 if gain < 0.25 else 1.0
+        gain = (cost - reached) / float(2.0 * slope @ step - step @ (curvature @ step))
+        damping *= 0.2 if gain > 0.8 else 0.5 if gain > 0.5 else 1.0 if gain > 0.25 else 2.0
         self.state["weights"] = weights - step
-        self.state["damping"] = np.array(max(damping, 1e-14))
+        self.state["damping"] = np.array(max(damping, 1e-12))
         return True
+
+
+def _metric(problem: Problem, which: Sequence[int], plain: float = 0.03) -> np.ndarray:
+    """Unit matrix, but for the first layers covariance of the inputs + `plain`."""
+    layout = problem.layout
+    metric = np.eye(layout.size)
+    for element, start in enumerate(layout.starts):
+        n_in, n_out = layout.layers[element, :2]
+        inputs = np.concatenate(
+            [problem.described[k].values[problem.described[k].species == element] for k in which]
+        )
+        inputs = ((inputs - problem.shift[element]) * problem.factor[element])[:, :n_in]
+        block = inputs.T @ inputs / max(len(inputs), 1) + plain * np.eye(n_in)
+        for node in range(n_out):
+            part = slice(start + node * n_in, start + (node + 1) * n_in)
+            metric[part, part] = block
+    return metric
 
 
 class AdamW:

@@ -155,14 +155,16 @@ class Problem:
         self, weights: np.ndarray, which: Sequence[int], importance: Importance
     ) -> tuple[float, np.ndarray]:
         """Loss and its gradient."""
-        into = np.zeros((1, len(weights)), dtype=weights.dtype)
+        slope = np.zeros(len(weights))
         total = 0.0
         for k in which:
             weighted = self.residual(weights, k) * importance.rows[k]
             total += float((weighted**2).sum(dtype=np.float64))
             adjoint = (2.0 * weighted * importance.rows[k]).astype(weights.dtype)
+            into = np.zeros((1, len(weights)), dtype=weights.dtype)
             self._call(weights, k, 2, adjoint, _NONE, into)
-        return total, into[0].astype(float)
+            slope += into[0]
+        return total, slope
 
 
 class Importance:

@@ -99,6 +99,8 @@ class DescriptorSection(Section):
 
     file: Path | None = None
     """n2p2's input.nn, or a potential file, whose functions are taken."""
+    units: tuple[str, str] = ("Angstrom", "eV")
+    """Of an input.nn, for example ["bohr", "hartree"]."""
     cutoff_function: int = Field(6, ge=0, le=8)
     """n2p2's number; 6 has two continuous derivatives."""
     radial: tuple[RadialSection, ...] = (RadialSection(),)
@@ -135,6 +137,8 @@ class OptimiserSection(Section):
     """At most; for Levenberg-Marquardt and L-BFGS one step each."""
     patience: PositiveInt = 20
     """Epochs without a better validation loss before stopping."""
+    oversampling: PositiveFloat = 16.0
+    """Force components in the curvature of Levenberg-Marquardt for each weight; the slope has all of them."""
     rate: PositiveFloat = 3e-3
     """Learning rate of AdamW."""
     batch: PositiveInt = 4
