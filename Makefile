@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint slow clean
+.PHONY: demo test lint slow docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/diffusion-network run case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
@@ -22,6 +22,12 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy kmc search iondiff
+
+# Strict: a reference that leads nowhere or a docstring that does not parse is an error.
+docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	@echo "build/site/index.html"
 
 # The CPU build of torch first: left to itself, pip would take gigabytes of GPU libraries.
 $(VENV)/.installed: pyproject.toml constraints.txt

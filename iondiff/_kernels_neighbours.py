@@ -117,7 +117,7 @@ def stretched(positions, reference, cell, reference_cell, cutoff, skin):
     """Whether a list built at ``reference`` with ``cutoff + skin`` could now miss a pair within ``cutoff``.
 
     With F the deformation of the cell and u the displacements beyond it, a pair now at r stood at no more
-    than |F⁻¹| (r + 2 max|u|): the list is whole while this stays below cutoff + skin at r = cutoff.
+    than ‖F⁻¹‖ (r + 2 max ‖u‖): the list is whole while this stays below cutoff + skin at r = cutoff.
     """
     deformed = False
     for a in range(3):

@@ -5,6 +5,7 @@ A mistake of the user ends with one sentence and exit code 2, an error of ours w
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import typer
 
 import kmc
 import search
+from iondiff.cli_files import JsonOption, info_command, init_command, print_plan
 from iondiff.cli_kmc import check_command, kmc_command
 from iondiff.console import StageBars, console, print_summary
 from iondiff.errors import IondiffError
@@ -38,15 +40,32 @@ def _walk_road(config: Path, output: Path, until: str | None, workers: int | Non
 
 
 @app.command("run")
-def run_command(config: ConfigArgument, output: OutputOption, workers: WorkersOption = None) -> None:
+def run_command(
+    config: ConfigArgument,
+    output: OutputOption,
+    workers: WorkersOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost, and do nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Walk the whole road: host, labels, network, sites and passes, D(T), report.
 
     Started again in the same folder, it goes on where it stopped.
 
     Example: diffusion-network run case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
+    if dry_run:
+        from iondiff.planning import plan
+
+        print_plan(plan(config, output), as_json=as_json)
+        return
+    console.stderr = as_json  # progress beside, not inside, what a machine reads
     summary = _walk_road(config, output, None, workers)
-    print_summary(output, summary)
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        print_summary(output, summary)
 
 
 @app.command("label")
@@ -111,6 +130,8 @@ def report_command(folder: Annotated[Path, typer.Argument(help="Run folder.", sh
     console.print(f"report: {write_report(folder)}")
 
 
+app.command("init")(init_command)
+app.command("info")(info_command)
 app.command("kmc")(kmc_command)
 app.command("check")(check_command)
 

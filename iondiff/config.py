@@ -72,22 +72,48 @@ class NetworkSection(_Section):
     angular_cutoff: PositiveFloat = 5.5
     """Å, angular functions."""
     hidden: tuple[PositiveInt, ...] = (9, 9)
+    """Nodes of the hidden layers."""
     members: PositiveInt = 4
+    """Networks in the committee."""
     force_weight: float = Field(0.1, gt=0, lt=1)
+    """Share of the forces in the loss."""
     height_scale: PositiveFloat = 2.0
+    """eV above the lowest label, where a label counts half."""
     decay: float = Field(1e-2, ge=0)
+    """Pull of the weights towards zero."""
     validation_fraction: float = Field(0.1, gt=0, lt=0.5)
+    """Part of the training labels that each member holds back for early stopping."""
     max_iterations: PositiveInt = 300
+    """Levenberg-Marquardt iterations of a member."""
     patience: PositiveInt = 40
+    """Iterations without progress on the held-back part that end a member."""
     correction: bool = True
+    """Interpolate the residuals on the labels by a kernel."""
     correction_support: PositiveFloat = 2.5
+    """Å, how far a label's residual is felt."""
     correction_amplitude: PositiveFloat = 0.3
+    """eV, expected size of the residuals."""
     energy_noise: PositiveFloat = 0.01
+    """eV, noise of the labels' energies."""
     gradient_noise: PositiveFloat = 0.05
+    """eV/Å, noise of the labels' forces."""
 
     def settings(self) -> TrainingSettings:
         """The part that training reads."""
         return TrainingSettings(**self.model_dump(exclude={"cutoff", "angular_cutoff"}))
+
+
+class ImproveSection(_Section):
+    """Further labels at the sites and passes that the network finds (:mod:`iondiff.improvement`)."""
+
+    rounds: int = Field(0, ge=0)
+    """At most so many; 0 trains on the drawn labels alone. Needs labels.calculator."""
+    tolerance_meV: PositiveFloat = 20.0
+    """Rounds end when no barrier of a hop that carries current differs more from the teacher's."""
+    most_labels: PositiveInt = 60
+    """Labels a round; those of the carrying hops are always made."""
+    spacing: PositiveFloat = 0.15
+    """Å to the nearest label, below which a site or pass that carries nothing is not labelled."""
 
 
 class SearchSection(_Section):
@@ -137,6 +163,7 @@ class RunConfig(_Section):
     host: HostSection
     labels: LabelSection = LabelSection()
     network: NetworkSection = NetworkSection()
+    improve: ImproveSection = ImproveSection()
     search: SearchSection = SearchSection()
     transport: TransportSection = TransportSection()
     evidence: EvidenceSection = EvidenceSection()

@@ -34,3 +34,40 @@ class TrainingError(IondiffError):
 
 class RunError(IondiffError):
     """A run folder is locked, damaged, or belongs to another configuration."""
+
+
+class DynamicsError(IondiffError):
+    """Molecular dynamics was asked for what cannot be done, or its files are damaged or another run's."""
+
+
+class MDUnstable(DynamicsError):
+    """A run left its bounds and stopped; what it wrote is kept.
+
+    Attributes
+    ----------
+    reason
+        What happened, one sentence.
+    step
+        The step at which it did.
+    last_good
+        ASE atoms before it happened, with velocities.
+    offending
+        ASE atoms as they were when it happened; the configuration to label.
+    result
+        The run until then (:class:`iondiff.dynamics.Run`).
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        step: int = 0,
+        last_good: object = None,
+        offending: object = None,
+        result: object = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.step = step
+        self.last_good = last_good
+        self.offending = offending
+        self.result = result

@@ -64,11 +64,19 @@ class RunFolder:
         record = self._record(stage)
         if record is None or record.get("key") != key:
             return False
+        return self.state(stage, outputs) == "done"
+
+    def state(self, stage: str, outputs: tuple[str, ...]) -> str:
+        """``"done"``, ``"open"``, or ``"damaged"``: finished once, but its outputs are not what it wrote."""
+        record = self._record(stage)
+        if record is None:
+            return "open"
         hashes = record.get("outputs", {})
-        return all(
+        whole = all(
             (self.path / name).exists() and file_hash(self.path / name) == hashes.get(name)
             for name in outputs
         )
+        return "done" if whole else "damaged"
 
     def mark_done(self, stage: str, key: str, outputs: tuple[str, ...], seconds: float) -> None:
         """Record a finished stage."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ase.io
 import networkx as nx
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from ase.data import atomic_masses, atomic_numbers
 
 import kmc
 import search
@@ -25,8 +26,10 @@ from iondiff.config import RunConfig
 from iondiff.descriptors import check_host, default_guest_set
 from iondiff.errors import ConfigError, HostError, RunError
 from iondiff.files import file_hash, write_atomically, write_json
-from iondiff.potentials import GuestLandscape, load, save
-from iondiff.sampling import LabelSet, draw_points, label_points, read_labels, write_labels
+from iondiff.improvement import Round, improve
+from iondiff.potentials import GuestLandscape, GuestNNP, load, save
+from iondiff.sampling import Label, LabelSet, draw_points, label_points, read_labels, write_labels
+from iondiff.sampling.labeller import hessian_path
 from iondiff.training import train_guest
 from iondiff.uncertainty import potential_uncertainty
 
@@ -95,12 +98,6 @@ def read_host(path: Path) -> Atoms:
     except Exception as error:
         raise HostError(f"host structure {path} cannot be read: {error}") from error
     check_host(atoms)
-    if len(set(atoms.get_chemical_symbols())) > 2:
-        raise HostError(
-            f"host structure {path} has {len(set(atoms.get_chemical_symbols()))} elements; the default "
-            "symmetry "
-            "functions are for one or two"
-        )
     return atoms
 
 
@@ -155,21 +152,70 @@ def _shifted(progress: Callable[[int, int], None], before: int, total: int, done
     progress(before + done, total)
 
 
-def train(context: Context) -> None:
-    """Train the guest network and write down how good it is."""
-    config = context.config
-    host_atoms = context.host()
+def improve_labels(context: Context) -> None:
+    """Add labels at the sites and passes that networks trained on the way find; the test labels stay out."""
+    config, host_atoms = context.config, context.host()
+    settings = config.improve
     found = read_labels(context.folder / "labels.jsonl.gz", host_atoms, config.guest)
-    training, test = split(found, config.labels.test_count, config.seed)
+    added: list[Label] = []
+    rounds: list[Round] = []
+    if settings.rounds:
+        if not config.labels.calculator:
+            raise ConfigError(
+                "improve.rounds asks for further labels, and labels.calculator is empty; name the "
+                "calculator of the labels, or set improve.rounds = 0"
+            )
+        training, _ = split(found, config.labels.test_count, config.seed)
+        improved, rounds = improve(
+            host_atoms, training,
+            train=lambda known, n: trained(context, host_atoms, known.select(), f"improve{n}"),
+            search=lambda landscape: searched(context, landscape, prefactors=1e13),
+            ask=lambda points, n: asked(context, host_atoms, points, n),
+            temperature=float(np.median(config.transport.temperatures)), rounds=settings.rounds,
+            tolerance_eV=1e-3 * settings.tolerance_meV, most=settings.most_labels, spacing=settings.spacing,
+        )  # fmt: skip
+        added = improved.labels[len(training) :]
+    write_labels(
+        context.folder / "training_labels.jsonl.gz", LabelSet(found.labels + added, found.provenance)
+    )
+    write_json(context.folder / "improvement.json", {"rounds": [found.record() for found in rounds]})
+    for leftover in context.folder.glob("improve*.member*.npz"):
+        leftover.unlink()
+
+
+def asked(context: Context, host_atoms: Atoms, points: np.ndarray, number: int) -> list[Label]:
+    """Labels of one round; a quarter of the points may fail."""
+    settings = context.config.labels
+    return label_points(
+        host_atoms, context.config.guest, points, settings.calculator, settings.calculator_kwargs,
+        checkpoint=context.folder / "improve.jsonl", part=f"path{number}", spring=settings.spring,
+        fmax=settings.fmax, precondition=settings.precondition, workers=context.workers,
+        hessian_file=hessian_path(context.folder / "labels.jsonl"), max_failures=len(points) // 4,
+        progress=context.reporting(f"improve {number}"), provenance={"seed": context.config.seed},
+    ).labels  # fmt: skip
+
+
+def trained(context: Context, host_atoms: Atoms, training: LabelSet, name: str) -> GuestNNP:
+    """A committee on these labels, with checkpoints of this name."""
+    config = context.config
     functions = default_guest_set(
         host_elements(host_atoms), config.network.cutoff, config.network.angular_cutoff
     )
     wall = min(config.labels.core_distance, float(min(label.min_distance_A for label in training.labels)))
-    potential = train_guest(
+    return train_guest(
         host_atoms, config.guest, functions, training.positions, training.energies, training.gradients,
         config.network.settings(), wall_A=wall, seed=config.seed,
-        checkpoint=context.folder / "train", progress=context.reporting("train"),
+        checkpoint=context.folder / name, progress=context.reporting(name),
     )  # fmt: skip
+
+
+def train(context: Context) -> None:
+    """Train the guest network and write down how good it is."""
+    config = context.config
+    host_atoms = context.host()
+    found = read_labels(context.folder / "training_labels.jsonl.gz", host_atoms, config.guest)
+    training, test = split(found, config.labels.test_count, config.seed)
+    potential = trained(context, host_atoms, training, "train")
     report = training_report(potential, host_atoms, training, test)
     report["unconverged_labels"] = len(found.labels) - len(found.select().labels)
     summary = {
@@ -184,21 +230,35 @@ def train(context: Context) -> None:
         leftover.unlink()
 
 
-def host_elements(host_atoms: Atoms) -> tuple[str, str]:
-    """The host's two elements, the larger share of mass first; one element stands for both."""
-    symbols = host_atoms.get_chemical_symbols()
-    names = sorted(set(symbols), key=lambda name: -host_atoms[symbols.index(name)].mass)
-    return names[0], names[-1]
+#: Elements that are the anion of a compound, the most electronegative first.
+_ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")
+
+
+def host_elements(host_atoms: Atoms) -> tuple[str, ...]:
+    """The host's elements, cations first and the heavier ones before the lighter, the anion last."""
+    names = sorted(
+        set(host_atoms.get_chemical_symbols()), key=lambda name: (-atomic_masses[atomic_numbers[name]], name)
+    )
+    anion = next((name for name in _ANIONS if name in names), names[-1])
+    return (*(name for name in names if name != anion), anion)
+
+
+def searched(
+    context: Context, landscape: GuestLandscape, prefactors: float | Literal["vineyard"]
+) -> nx.MultiDiGraph:
+    """The hopping graph of a landscape by the run's settings."""
+    settings = context.config.search
+    return search.build_network(
+        landscape, grid=settings.grid, energy_cap=settings.energy_cap, guest=context.config.guest,
+        prefactors=prefactors, seed=context.config.seed, progress=context.progress,
+    )  # fmt: skip
 
 
 def search_network(context: Context) -> None:
     """Sites, passes, hops; and the certificate that none is missing on the fitted surface."""
     settings = context.config.search
     landscape = context.landscape()
-    network = search.build_network(
-        landscape, grid=settings.grid, energy_cap=settings.energy_cap, guest=context.config.guest,
-        prefactors=settings.prefactors, seed=context.config.seed, progress=context.progress,
-    )  # fmt: skip
+    network = searched(context, landscape, settings.prefactors)
     certificate: dict[str, Any] = {"complete": False, "text": "not asked for (search.certify = false)"}
     if settings.certify:
         certificate = certificate_record(search.certify(landscape, network))

@@ -40,8 +40,13 @@ STAGES = (
     Stage("host", stages.host, ("host",), (), ("host.extxyz",)),
     Stage("labels", stages.labels, ("guest", "seed", "labels"), ("host.extxyz",), ("labels.jsonl.gz",)),
     Stage(
-        "train", stages.train, ("guest", "seed", "network", "labels"), ("host.extxyz", "labels.jsonl.gz"),
-        ("potential.nnp", "training.json"),
+        "improve", stages.improve_labels,
+        ("guest", "seed", "network", "labels", "improve", "search", "transport"),
+        ("host.extxyz", "labels.jsonl.gz"), ("training_labels.jsonl.gz", "improvement.json"),
+    ),
+    Stage(
+        "train", stages.train, ("guest", "seed", "network", "labels"),
+        ("host.extxyz", "training_labels.jsonl.gz"), ("potential.nnp", "training.json"),
     ),
     Stage(
         "search", stages.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),
@@ -105,10 +110,17 @@ def run(
         return summary
 
 
+def stage_is_done(stage: Stage, context: stages.Context, folder: RunFolder) -> bool:
+    """Whether the folder holds what this stage would write."""
+    if not all((context.folder / name).exists() for name in stage.inputs):
+        return False
+    return folder.is_done(stage.name, _key(stage, context), stage.outputs)
+
+
 def _run_stage(stage: Stage, context: stages.Context, folder: RunFolder) -> None:
-    key = _key(stage, context)
-    if folder.is_done(stage.name, key, stage.outputs):
+    if stage_is_done(stage, context, folder):
         return
+    key = _key(stage, context)
     started = time.perf_counter()
     stage.run(context)
     folder.mark_done(stage.name, key, stage.outputs, time.perf_counter() - started)

@@ -64,7 +64,7 @@ class CalculatorLandscape:
 class RelaxedHostLandscape(CalculatorLandscape):
     """A guest held at each point while the host relaxes around it, every host atom tethered to its own place.
 
-    E(x) = min over y of E(y, x) + ½ k Σ |y - y₀|². Without the springs the energy would depend on how the
+    E(x) = min over y of E(y, x) + ½ k Σ ‖y - y₀‖². Without the springs the energy would depend on how the
     point was reached; with them, and always starting from the pristine host, it is a function of x, and by
     the envelope theorem its gradient is the force on the held guest alone.
 

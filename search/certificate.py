@@ -38,8 +38,8 @@ class Certificate:
     not_on_landscape:
         critical points of the surface that the landscape was found not to have.
     smallest_curvature:
-        smallest |curvature| at any critical point below the cap, eV/Å²: near zero, small errors make or
-        unmake points.
+        smallest curvature, sign aside, at any critical point below the cap, eV/Å²: near zero, small errors
+        make or unmake points.
     surface_error, surface_error_rms, gradient_error_rms, sampled_points:
         largest and root mean square differences of surface and landscape at fresh random points below the
         cap.

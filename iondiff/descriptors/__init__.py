@@ -1,5 +1,6 @@
 """Symmetry functions: what an atom sees of its surroundings."""
 
+from iondiff.descriptors.default_set import default_set
 from iondiff.descriptors.definitions import SymmetryFunction, sort_functions
 from iondiff.descriptors.descriptor import Descriptor, ElementDescriptor, Scaling
 from iondiff.descriptors.guest import HostNeighbours, check_host, guest_descriptors
@@ -16,6 +17,7 @@ __all__ = [
     "SymmetryFunction",
     "check_host",
     "default_guest_set",
+    "default_set",
     "guest_descriptors",
     "sort_functions",
 ]

@@ -70,9 +70,23 @@ def forward(
     i, element, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide
 ):
     """Functions of atom i, unscaled, into wide[functions ...]; the number of its neighbours."""
-    (stride, radial, bells, sums, _, vectors, pairs, _, groups, masks, _, channels_at, functions, moments, _) = (
-        places
-    )
+    (
+        stride,
+        radial,
+        bells,
+        sums,
+        _,
+        vectors,
+        pairs,
+        _,
+        groups,
+        masks,
+        _,
+        channels_at,
+        functions,
+        moments,
+        _,
+    ) = places
     size = lanes(work)
     n = gather(i, stride, positions, cell, species, first, index, image, integers, reals, work, whole, wide)
     cutoffs(stride, integers, reals, work, whole)

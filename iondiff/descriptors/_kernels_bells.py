@@ -47,7 +47,9 @@ def _fill_rows(record, stride, rows, integers, reals, work, whole):
         row = rows + 2 * b * stride
         if integers[at] == 0:
             for k in range(0, end, lanes(work)):
-                value, slope = bell(integers[at + 1], integers[at + 2], load(work, R * stride + k), one, other)
+                value, slope = bell(
+                    integers[at + 1], integers[at + 2], load(work, R * stride + k), one, other
+                )
                 store(work, row + k, value)
                 store(work, row + stride + k, slope * load(work, INVERSE * stride + k))
         else:

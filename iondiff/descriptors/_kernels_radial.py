@@ -3,7 +3,16 @@
 from numba import njit
 
 from iondiff.descriptors._simd import lanes, load, spread, store, total
-from iondiff.descriptors._slots import CUTOFFS, E_RADIAL, E_RADIAL_AT, E_RADIAL_REAL, GD, INVERSE, N_SPECIES, R
+from iondiff.descriptors._slots import (
+    CUTOFFS,
+    E_RADIAL,
+    E_RADIAL_AT,
+    E_RADIAL_REAL,
+    GD,
+    INVERSE,
+    N_SPECIES,
+    R,
+)
 from iondiff.descriptors._vector_math import exp
 
 

@@ -80,8 +80,9 @@ class _Element:
             row = self.bells.row((1, cutoff, 0, function.kappa, 0.0))
             self._add_sum(number, self.species.index(function.neighbours[0]), row, 1.0)
         elif function.radial:
+            gaussian = (0.0, 0.0) if function.kind == "G1" else (function.eta, function.shift)
             for element, weight in self._neighbours(function):
-                key = (element, cutoff, function.eta, function.shift)
+                key = (element, cutoff, *gaussian)
                 self.radial[key] = None
                 self.terms.append((number, ("radial", key), weight))
         else:
@@ -206,9 +207,7 @@ class _Element:
                 table += [row, angles.index(angle), third, len(channel)]
                 channel["bell", pair, (row, angle, narrow)] = len(channel)
             real = sheet.add_real(x for angle in angles for x in angle[1:])
-            groups.append(
-                sheet.add_whole([*pair, len(angles), len(thirds), len(functions), real, *table])
-            )
+            groups.append(sheet.add_whole([*pair, len(angles), len(thirds), len(functions), real, *table]))
         table = []
         for element, row in self.bells.sums:
             table += [element, row, len(channel)]

@@ -149,6 +149,9 @@ class Descriptor:
         """Largest cutoff, Å."""
         return max(f.cutoff for e in self.elements for f in e.functions)
 
+    def __str__(self) -> str:
+        return self.table()
+
     def table(self) -> str:
         """One line a function, for people."""
         return "\n".join(f.describe() for e in self.elements for f in e.functions)

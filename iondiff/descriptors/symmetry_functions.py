@@ -15,6 +15,7 @@ continuous.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,34 +136,43 @@ def _whole(value: Any) -> int:
 
 
 def default_guest_set(
-    elements: tuple[str, str], cutoff: float = 6.5, angular_cutoff: float = 5.5
+    elements: tuple[str, ...], cutoff: float = 6.5, angular_cutoff: float = 5.5
 ) -> DescriptorSet:
-    """Thirty-six functions for a guest in a host of two elements, cation first: 16 radial, 20 angular.
+    """Functions for a guest in a host of the given elements, the anion last.
 
-    The split is that of a 36-input guest network (Li, Ando and Watanabe, J. Phys. Soc. Jpn. 86, 104004
-    (2017)):
-    radial shells evenly spaced from a short bond to the cutoff, angular shells at bond length, narrow and
-    wide.
-    A host of one element is given as that element twice, and has fewer functions.
+    For two elements they are thirty-six, 16 radial and 20 angular: the split of a 36-input guest network (Li,
+    Ando and Watanabe, J. Phys. Soc. Jpn. 86, 104004 (2017)). Radial shells are evenly spaced from a short
+    bond to the cutoff; angular shells stand at bond length, narrow and wide where the anion takes part, wide
+    between cations. A host of one element has 16, of three 60.
+
+    Raises
+    ------
+    PotentialError
+        No element, or the same one twice among three or more.
     """
-    if len(elements) != 2:
-        raise PotentialError(
-            f"elements are {elements}; the default functions want two, cation first: list the functions of "
-            "another host yourself (DescriptorSet)"
-        )
-    cation, anion = elements
+    names = tuple(dict.fromkeys(elements))
+    if not names:
+        raise PotentialError("elements is empty; name the elements of the host, the anion last")
+    anion = names[-1]
     spacing = (cutoff - 1.7) / 7
     radial = tuple(
         Radial(element, 0.5 / (0.7 * spacing) ** 2, 1.2 + spacing * k, cutoff)
-        for element in elements
+        for element in names
         for k in range(8)
     )
     shells = ((1.8, 1), (1.8, -1), (2.6, 1), (2.6, -1))
     angular = tuple(
-        # Pairs with the larger cation sit farther out.
-        Angular(pair, 1.0, shift + 0.4 * pair.count(cation), lam, zeta, angular_cutoff)
-        for pair, zetas in (((anion, anion), (1, 4)), ((anion, cation), (1, 4)), ((cation, cation), (1,)))
-        for zeta in zetas
+        # Pairs with the larger cations sit farther out.
+        Angular(
+            pair,
+            1.0,
+            shift + 0.4 * sum(name != anion or len(names) == 1 for name in pair),
+            lam,
+            zeta,
+            angular_cutoff,
+        )
+        for pair in itertools.combinations_with_replacement(names[::-1], 2)
+        for zeta in ((1, 4) if anion in pair else (1,))
         for shift, lam in shells
     )
-    return DescriptorSet(tuple(dict.fromkeys(radial)), tuple(dict.fromkeys(angular)))
+    return DescriptorSet(radial, angular)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 POLICIES = ("ignore", "warn", "raise", "collect")
 METHODS = ("auto", "compiled", "torch")
-GPU_FROM = 2000
-"""Atoms in a batch from which on a GPU, where there is one, is used on its own accord."""
+_TRIAL = 32  # structures with which a GPU is tried against the processor
 
 
 class ExtrapolationWarning(UserWarning):
@@ -40,8 +40,8 @@ class Evaluator:
     members
         One potential, or several with the same symmetry functions and scaling.
     method
-        "compiled" (Numba, the processor), "torch" (the device below), or "auto": compiled, but torch for
-        batches of :data:`GPU_FROM` atoms or more where a GPU is there.
+        "compiled" (Numba, the processor), "torch" (the device below), or "auto": compiled, but where there is
+        a GPU, the first structures of a list are given to both and the whole list to the faster.
     precision
         "double", or "mixed" for single inside and sums in double.
     device
@@ -57,7 +57,9 @@ class Evaluator:
         if self.method not in METHODS:
             raise PotentialError(f"method is {self.method!r}; wanted one of {', '.join(METHODS)}")
         if self.precision not in engine.PRECISIONS:
-            raise PotentialError(f"precision is {self.precision!r}; wanted one of {', '.join(engine.PRECISIONS)}")
+            raise PotentialError(
+                f"precision is {self.precision!r}; wanted one of {', '.join(engine.PRECISIONS)}"
+            )
 
     @cached_property
     def _plan(self) -> engine.Plan:
@@ -99,25 +101,38 @@ class Evaluator:
         return self._by_engine(around, atoms, "ignore")
 
     def many(self, structures: Sequence[Atoms], extrapolation: str = "collect") -> list[Evaluation]:
-        """The same for a list; on a GPU all at once."""
+        """The same for a list; by torch in batches."""
         check_policy(extrapolation)
+        around = []
         lead = self.members[0]
-        if self.method == "torch" or (self.method == "auto" and self._gpu_pays(structures)):
-            around = []
-            for number, atoms in enumerate(structures):
-                with _named(number):
-                    around.append(surroundings(atoms, lead.species, lead.cutoff))
-            return self._by_torch(around, structures, extrapolation) if around else []
-        results = []
         for number, atoms in enumerate(structures):
-            with _named(number):
-                results.append(self.one(atoms, extrapolation))
-        return results
+            try:
+                around.append(surroundings(atoms, lead.species, lead.cutoff))
+            except PotentialError as error:
+                raise PotentialError(f"structure {number}: {error}") from error
+        if not around:
+            return []
+        if self.method == "torch" or (self.method == "auto" and self._gpu_is_faster(around, structures)):
+            return self._by_torch(around, structures, extrapolation)
+        return [self._by_engine(s, atoms, extrapolation) for s, atoms in zip(around, structures, strict=True)]
 
-    def _gpu_pays(self, structures: Sequence[Atoms]) -> bool:
-        if sum(len(atoms) for atoms in structures) < GPU_FROM:
+    def _gpu_is_faster(self, around: Sequence[Surroundings], structures: Sequence[Atoms]) -> bool:
+        """Measured on the first structures, each path warmed up first."""
+        if len(around) <= _TRIAL or not self._device().startswith("cuda"):
             return False
-        return self._device().startswith("cuda")
+        seconds = []
+        for run in (
+            lambda: self._by_torch(around[:_TRIAL], structures[:_TRIAL], "ignore"),
+            lambda: [
+                self._by_engine(s, a, "ignore") for s, a in zip(around[:4], structures[:4], strict=True)
+            ],
+        ):
+            run()
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+        atoms_of = [sum(len(s.species) for s in around[:count]) for count in (_TRIAL, 4)]
+        return seconds[0] / atoms_of[0] < seconds[1] / atoms_of[1]
 
     def _by_engine(self, s: Surroundings, atoms: Atoms, extrapolation: str) -> Evaluation:
         found = engine.evaluate(
@@ -125,7 +140,10 @@ class Evaluator:
         )
         members: dict[str, Any] = {}
         if len(self.members) > 1:
-            members = {"member_energies": found.member_energies, "member_forces": found.member_forces}
+            members = {
+                "member_energies": found.member_energies,
+                "member_forces": self._member_forces(s, atoms),
+            }
         rows = [np.flatnonzero(s.species == k) for k in range(len(self.members[0].species))]
         values = [found.functions[r, :n] for r, n in zip(rows, self._plan.n_functions, strict=True)]
         return Evaluation(
@@ -137,6 +155,13 @@ class Evaluator:
             self._extrapolations(values, rows, extrapolation),
             **members,
         )
+
+    def _member_forces(self, s: Surroundings, atoms: Atoms) -> np.ndarray:
+        """(n_members, n, 3) eV/Å."""
+        table = (s.first, s.index, s.image)
+        plans = [member.plan.with_precision(self.precision) for member in self.members]
+        answers = [engine.evaluate(p, s.positions, s.cell, atoms.pbc, s.species, table) for p in plans]
+        return np.array([answer.forces for answer in answers])
 
     def _by_torch(
         self, around: Sequence[Surroundings], structures: Sequence[Atoms], extrapolation: str
@@ -179,20 +204,6 @@ class Evaluator:
                 raise PotentialError(sentence + "; extrapolation='ignore' would go on")
             warnings.warn(sentence, ExtrapolationWarning, stacklevel=4)
         return found
-
-
-class _named:  # noqa: N801 - reads as a statement
-    """Puts the number of the structure into an error."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __enter__(self) -> None:
-        """Nothing to do."""
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, PotentialError):
-            raise PotentialError(f"structure {self.number}: {error}") from error
 
 
 def check_policy(extrapolation: str) -> None:

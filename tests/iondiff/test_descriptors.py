@@ -235,8 +235,18 @@ def test_default_set_is_the_papers_split():
     assert len(functions.table().splitlines()) == 36
     assert DescriptorSet.from_dict(functions.to_dict()) == functions
     assert default_guest_set(("Si", "Si")).elements == ("Si",)
-    with pytest.raises(PotentialError, match="want two"):
-        default_guest_set(("Li", "P", "O"))
+
+
+def test_default_set_of_any_number_of_elements():
+    functions = default_guest_set(("Fe", "P", "O"))
+    assert functions.elements == ("Fe", "O", "P")
+    assert len(functions.radial) == 24
+    assert {a.species for a in functions.angular} == {
+        ("O", "O"), ("O", "P"), ("O", "Fe"), ("P", "P"), ("P", "Fe"), ("Fe", "Fe")
+    }  # fmt: skip
+    assert len(default_guest_set(("Si",))) == 16
+    with pytest.raises(PotentialError, match="elements is empty"):
+        default_guest_set(())
 
 
 @pytest.mark.parametrize(

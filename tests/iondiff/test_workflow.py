@@ -45,6 +45,9 @@ hidden = [5]
 members = 2
 max_iterations = 40
 patience = 15
+[improve]
+rounds = 1
+most_labels = 4
 [search]
 grid = [16, 16, 16]
 prefactors = 1e12
@@ -56,6 +59,8 @@ hops = 2000
 """
 NUMBERS = (
     "labels.jsonl.gz",
+    "training_labels.jsonl.gz",
+    "improvement.json",
     "potential.nnp",
     "network.json",
     "sites.csv",
@@ -96,7 +101,9 @@ def digests(folder):
 
 def test_the_road_ends_with_a_network_and_a_report(finished):
     summary = json.loads((finished / "summary.json").read_text())
-    assert summary["label_count"] == 64
+    first = json.loads((finished / "improvement.json").read_text())["rounds"][0]
+    assert first["labels"] > 0
+    assert summary["label_count"] == 64 + first["labels"]
     network = kmc.read_graph(finished / "network.json")
     kmc.validate(network)
     assert summary["n_sites"] == network.number_of_nodes() > 0
@@ -104,6 +111,7 @@ def test_the_road_ends_with_a_network_and_a_report(finished):
     assert set(summary["wall_seconds"]) == {
         "host",
         "labels",
+        "improve",
         "train",
         "search",
         "bands",

@@ -1,0 +1,88 @@
+"""A configuration to start from: every key with its meaning, set or as a comment with its default."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from iondiff.config import RunConfig
+
+#: What a new study of a guest in a host sets; every other key stands in the file as a comment.
+GUEST = {
+    "guest": "Li",
+    "seed": 0,
+    "host": {"file": "host.extxyz"},
+    "labels": {
+        "count": 400,
+        "test_count": 40,
+        "core_count": 20,
+        "calculator": "chgnet.model.dynamics:CHGNetCalculator",
+        "calculator_kwargs": {"use_device": "cpu"},
+    },
+    "improve": {"rounds": 4},
+    "transport": {"temperatures": [300.0, 400.0, 500.0, 600.0]},
+}
+GUEST_TITLE = (
+    "A dilute guest in a host: labels from any ASE calculator, a guest network, every site and pass, D(T). "
+    "Paths are relative to this file. Keys in comments show their defaults."
+)
+
+
+def guest_template() -> str:
+    """A commented ``config.toml`` for :func:`iondiff.workflow.run`."""
+    return commented(RunConfig, GUEST, GUEST_TITLE)
+
+
+#: What ``diffusion-network init --kind`` knows.
+KINDS = {"guest": guest_template}
+
+
+def commented(model: type[BaseModel], chosen: dict[str, Any], title: str) -> str:
+    """TOML of a model: the chosen keys set, all others as comments with their defaults."""
+    lines = [*_comment(title), ""]
+    sections = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            sections.append((name, kind))
+        else:
+            lines += _entry(name, field, chosen)
+    for name, kind in sections:
+        lines += ["", *_comment((kind.__doc__ or "").split("(:")[0]), f"[{name}]"]
+        for key, field in kind.model_fields.items():
+            lines += _entry(key, field, chosen.get(name, {}))
+    return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, field: Any, chosen: dict[str, Any]) -> list[str]:
+    meaning = _comment((field.description or "").replace("`", ""))
+    if name in chosen:
+        return [*meaning, f"{name} = {toml(chosen[name])}"]
+    default = field.default
+    if default is PydanticUndefined or default is None:
+        return [*meaning, f"# {name} = "]
+    return [*meaning, f"# {name} = {toml(default)}"]
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(" ".join(text.split()), 100)]
+
+
+def toml(value: Any) -> str:
+    """A value as TOML: numbers, text, truth, lists and tables of these."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (str, Path)):
+        return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
+        return "{" + inside + "}"
+    raise TypeError(f"{value!r} has no form in TOML here")
