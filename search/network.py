@@ -1,15 +1,18 @@
 """The complete hopping network of a landscape, and the only writer of the graph contract."""
 
 import numpy as np
+from ase import Atoms
 
 from search.critical import sweep_surface
 from search.errors import SearchError
 from search.fits import keep_fit
 from search.graph import Graph
 from search.joining import sites_and_passes
+from search.labels import label_by
 from search.landscape import Evaluator, Landscape, Progress
 from search.pairs import network_of_pairs
 from search.sampling import fit_landscape, grid_shape
+from search.symmetry import symmetry_of
 from search.vibrations import guest_mass
 from search.writing import write_graph
 
@@ -26,6 +29,8 @@ def build_network(
     cutoff: float = 4.0,
     keep_unconverged: bool = False,
     surface_tolerance: float = 1e-3,
+    host: Atoms | None = None,
+    symprec: float = 1e-2,
     progress: Progress | None = None,
 ) -> Graph:
     """Every minimum, every first-order saddle and every elementary hop of a landscape up to `energy_cap`.
@@ -52,6 +57,10 @@ def build_network(
         for "pairs": distance in Å, and whether bands that did not converge become edges (`converged=False`).
     surface_tolerance:
         largest sampled difference of surface and landscape below the cap, eV, that needs no refinement.
+    host, symprec:
+        the atoms around the guest, if the landscape does not carry them as `host`: where they are a crystal
+        to `symprec` Å, and the landscape has its symmetry, equivalent grid points are asked once and
+        equivalent sites and hops labelled (`orbit`).
     progress:
         called as progress(stage, done, total).
 
@@ -73,6 +82,9 @@ def build_network(
     if method not in {"saddles", "pairs"}:
         raise SearchError(f"method={method!r}: wanted 'saddles' (complete) or 'pairs' (the recipe of 2017).")
     evaluate = Evaluator(landscape, progress=progress)
+    atoms = host if host is not None else getattr(landscape, "host", None)
+    ops = symmetry_of(landscape, atoms, symprec) if isinstance(atoms, Atoms) else None
+    evaluate.symmetry = ops
     if method == "pairs":
         return network_of_pairs(
             evaluate, grid_shape(grid, evaluate.cell), energy_cap, guest, attempt, cutoff, keep_unconverged
@@ -104,6 +116,8 @@ def build_network(
         "smallest_curvature": float(np.abs(sweep.curvatures).min(initial=np.inf)),
         **notes,
     }
+    if ops is not None:
+        label_by(network, ops)
     keep_fit(network, fit)
     return network
 

@@ -59,6 +59,23 @@ class Operations:
         """Points (n, 3), Å, moved by one operation."""
         return np.asarray(points @ self.rotations[number].T + self.translations[number])
 
+    def classes(self, points: Floats) -> tuple[Ints, Ints]:
+        """Labels (n,), equal for equivalent points (n, 3), Å, and operations (n,).
+
+        The operation of a point takes it to the place that stands for its class.
+        """
+        inverse = np.linalg.inv(self.cell)
+        best = np.full(len(points), np.iinfo(np.int64).max)
+        turn = np.zeros(len(points), dtype=np.int64)
+        for operation in range(len(self)):
+            fractional = self.apply(operation, points) @ inverse
+            # Rounded with an offset that no small fraction meets, so that rounding cannot split a class.
+            whole = np.floor((fractional - np.floor(fractional)) * 1e6 + 0.1234).astype(np.int64) % 1_000_000
+            key = (whole[:, 0] * 1_000_000 + whole[:, 1]) * 1_000_000 + whole[:, 2]
+            better = key < best
+            best[better], turn[better] = key[better], operation
+        return best, turn
+
     def permutations(self, points: Floats, tolerance: float) -> tuple[Ints, Ints]:
         """Where each operation takes points (n, 3), Å: numbers (m, n), -1 for nowhere, and images (m, n, 3).
 
@@ -72,6 +89,25 @@ class Operations:
             numbers[operation] = nearest(moved, points, self.cell, tolerance)
             images[operation] = np.rint((moved - points[numbers[operation]]) @ inverse)
         return numbers, images
+
+
+def symmetry_of(landscape: Any, atoms: Atoms, symprec: float) -> Operations | None:  # contract 1
+    """Operations of `atoms` if the landscape has them too, tried at random points; None if it does not."""
+    cell = np.asarray(landscape.cell, dtype=np.float64)
+    if not np.allclose(np.array(atoms.cell), cell, atol=1e-4):
+        raise SearchError("host.cell is not the landscape's cell; give the host of this landscape.")
+    found = operations(atoms, symprec)
+    ops = Operations(found.rotations, found.translations, cell, found.symbol)
+    if len(ops) < 2:
+        return ops
+    random = np.random.default_rng(5)
+    points = random.random((6, 3)) @ cell
+    chosen = random.permutation(len(ops))[:8]
+    moved = np.stack([points, *[ops.apply(int(number), points) for number in chosen]])
+    energies = np.asarray(landscape.energy_and_gradient(moved.reshape(-1, 3))[0]).reshape(len(moved), -1)
+    fine = np.isfinite(energies).all(axis=0)
+    apart = np.abs(energies[1:, fine] - energies[0, fine])
+    return ops if (apart <= 1e-4 * np.maximum(1.0, np.abs(energies[0, fine]))).all() else None
 
 
 def identity(cell: Floats) -> Operations:

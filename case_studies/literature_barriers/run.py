@@ -23,7 +23,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.geometry import find_mic
 from ase.mep import NEB
-from ase.optimize import FIRE, LBFGS
+from ase.optimize import BFGS, LBFGS
 
 from search import neb
 from search.calculators import Evaluations
@@ -90,9 +90,9 @@ def by_ase(first: Atoms, path: np.ndarray, evaluate: Evaluations) -> tuple[float
         image.positions[:] = positions.reshape(-1, 3)
         image.calc = Kept(evaluate)
     band = NEB(images, k=SETTINGS.spring, climb=False, method="improvedtangent")
-    FIRE(band, logfile=None).run(fmax=SETTINGS.climb_below, steps=SETTINGS.steps)
+    BFGS(band, logfile=None, maxstep=0.1).run(fmax=SETTINGS.climb_below, steps=SETTINGS.steps)
     band.climb = True
-    good = FIRE(band, logfile=None).run(fmax=SETTINGS.fmax, steps=SETTINGS.steps)
+    good = BFGS(band, logfile=None, maxstep=0.1).run(fmax=SETTINGS.fmax, steps=SETTINGS.steps)
     energies = [image.get_potential_energy() for image in images]
     return float(max(energies) - energies[0]), bool(good)
 

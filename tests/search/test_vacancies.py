@@ -82,6 +82,7 @@ def layered():
     return atoms
 
 
+@pytest.mark.slow
 def test_symmetry_changes_the_work_and_nothing_else():
     arguments = {"cutoff": 2.8, "settings": QUICK, "supercell": (2, 2, 1)}
     quick = search.vacancy_network(layered(), "Cu", EMT(), **arguments)
@@ -111,9 +112,11 @@ def glass():
     return atoms
 
 
+@pytest.mark.slow
 def test_a_glass_has_detailed_balance_and_says_what_it_left_out():
+    rough = search.neb.Settings(n_images=5, fmax=0.05, steps=100, max_splits=1)
     network = search.vacancy_network(
-        glass(), "Ag", EMT(), cutoff=4.0, settings=QUICK, supercell=(1, 1, 1), keep_unconverged=True
+        glass(), "Ag", EMT(), cutoff=4.0, settings=rough, supercell=(1, 1, 1), keep_unconverged=True
     )
     kmc.validate(network)
     notes = network.graph["search"]
@@ -162,6 +165,7 @@ def test_carbon_between_aluminium_atoms():
     assert len(across) in (0, 64)
 
 
+@pytest.mark.slow
 def test_interstitialcy_moves_a_charge_the_whole_way():
     network = search.vacancy_network(
         bulk("Cu", cubic=True),
