@@ -79,3 +79,7 @@ class MDUnstable(DynamicsError):
         self.last_good = last_good
         self.offending = offending
         self.result = result
+
+
+class TrajectoryError(IondiffError, ValueError):
+    """A trajectory cannot be read, or does not hold what was asked of it."""
