@@ -273,7 +273,7 @@ def start_active(t: HopTables, s: GasState, p: PairTables, e: Surroundings, c: C
         _put(site, total, c.total, c.group, c.place, c.count, c.chunk, c.members, c.free, c.tree, c.span)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)  # no counts of references
 def active_hops(
     t: HopTables,
     s: GasState,
@@ -327,8 +327,6 @@ def active_hops(
     nx, ny, nz = shape[0], shape[1], shape[2]
     by_tree = len(tree) > 1
     clock, attempts, moving = sums[CLOCK], 0, True
-    ends = np.zeros(2, dtype=np.int64)
-    signs = np.zeros(2, dtype=np.int64)
     for block in range(len(hops)):
         before = clock
         made = 0
@@ -418,7 +416,7 @@ def active_hops(
                 sums[SQUARED] += length
                 occupied[kind, start] += clock
                 occupied[kind, stop] -= clock
-                ends[0], signs[0], ends[1], signs[1] = site, -1, there, 1
+                ends, signs = (np.int64(site), np.int64(there)), (-1, 1)
                 n_ends = 2
             elif carrier >= 0:
                 who[site] = -1
@@ -427,14 +425,14 @@ def active_hops(
                 sums[LEFT_OUT if k == width else RIGHT_OUT] += 1.0
                 energy[0] -= site_energy[0, start]
                 occupied[0, start] += clock
-                ends[0], signs[0] = site, -1
+                ends, signs = (np.int64(site), np.int64(site)), (-1, 0)
             else:
                 spare[n_spare] -= 1
                 who[site] = spare[spare[n_spare]]
                 sums[LEFT_IN if k == width else RIGHT_IN] += 1.0
                 energy[0] += site_energy[0, start]
                 occupied[0, start] -= clock
-                ends[0], signs[0] = site, 1
+                ends, signs = (np.int64(site), np.int64(site)), (1, 0)
             # All that feel the change, then all that hop to one of these, each once.
             stamp[-1] += 1
             now, listed = stamp[-1], 0
@@ -494,13 +492,15 @@ def active_hops(
                 _put(site, total, totals, group, place, count, chunk, members, free, tree, span)
         durations[block] = clock - before
         squares[block] = sums[SQUARED]
-        all_moved[block] = moved
-        energies[block] = energy
+        for kind in range(len(moved)):
+            for i in range(3):
+                all_moved[block, kind, i] = moved[kind, i]
+                moved[kind, i] = 0.0
+        energies[block, 0], energies[block, 1] = energy[0], energy[1]
         for side in range(4):
             crossings[block, side] = sums[LEFT_IN + side]
-        moved[:] = 0.0
+            sums[LEFT_IN + side] = 0.0
         sums[SQUARED] = 0.0
-        sums[LEFT_IN:] = 0.0
         if not moving:
             break
     sums[CLOCK] = clock

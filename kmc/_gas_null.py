@@ -86,7 +86,7 @@ def can_move(t: HopTables, s: GasState) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)  # no counts of references
 def null_hops(
     t: HopTables,
     s: GasState,
@@ -215,9 +215,11 @@ def null_hops(
                     step = 1.0 / total
         durations[block] = clock - before
         squares[block] = squared
-        all_moved[block] = moved
-        energies[block] = energy
-        moved[:] = 0.0
+        for one in range(len(moved)):
+            for i in range(3):
+                all_moved[block, one, i] = moved[one, i]
+                moved[one, i] = 0.0
+        energies[block, 0], energies[block, 1] = energy[0], energy[1]
         if not moving:
             break
     s.stream[1] = state
