@@ -82,8 +82,16 @@ def test_langevin_without_the_constraint_warms_the_centre_of_mass_too():
     assert stats.kstest(scaled, "chi2", args=(12,)).pvalue > RARE
 
 
-@pytest.mark.parametrize("cell", ["isotropic", "anisotropic", "flexible"])
-@pytest.mark.parametrize("thermostat", ["bussi", "langevin"])
+@pytest.mark.parametrize(
+    ("cell", "thermostat"),
+    [
+        ("isotropic", "bussi"),
+        ("isotropic", "langevin"),
+        ("anisotropic", "bussi"),
+        ("anisotropic", "langevin"),
+        ("flexible", "bussi"),
+    ],
+)
 def test_the_volume_of_an_ideal_gas_is_gamma_distributed(cell, thermostat):
     """V^N exp(-PV/kT): with N = 6 an error of one atom in the kinetic pressure shows."""
     n, temperature, pressure = 6, 500.0, 0.05
@@ -92,11 +100,11 @@ def test_the_volume_of_an_ideal_gas_is_gamma_distributed(cell, thermostat):
     positions = np.random.default_rng(0).random((n, 3)) * edge
     atoms = Atoms(f"Ar{n}", positions, cell=[edge] * 3, pbc=True)
     # The shape of an ideal gas's cell wanders off freely: short runs, and many of them.
-    runs, steps = (30, 5_000) if cell == "flexible" else (1, 150_000)
+    runs, steps = (30, 4_000) if cell == "flexible" else (1, 150_000)
     ensemble = Ensemble(thermostat, cell, 50.0, 200.0, 1 / pressure)
     logs = [
         run(
-            atoms, no_interaction(), ensemble, 2.0, steps, temperature, pressure, log_every=500, every=10**7,
+            atoms, no_interaction(), ensemble, 2.0, steps, temperature, pressure, log_every=250, every=10**7,
             volume_bounds=(1e-4, 100.0), longest_move_A=10.0, seed=seed,
         ).log[3:]
         for seed in range(runs)
