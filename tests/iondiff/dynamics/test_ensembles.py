@@ -40,7 +40,8 @@ def test_random_numbers_have_their_distributions(count):
 @pytest.mark.parametrize("thermostat", ["bussi", "langevin", "nose-hoover"])
 @pytest.mark.parametrize("kind", ["crystal", "pair", "fixed"])
 def test_the_kinetic_energy_is_canonical(thermostat, kind):
-    """χ² with as many degrees of freedom as move: three fewer for the centre of mass, none with fixed atoms."""
+    """χ² with as many degrees of freedom as move: three fewer for the centre of mass, none with fixed "
+    "atoms."""
     from ase.constraints import FixAtoms
 
     atoms = argon(2, 0.95)
@@ -167,7 +168,8 @@ def test_the_volume_of_a_liquid_fluctuates_as_its_compressibility_says(cell):
 
 @pytest.mark.physics
 def test_the_liquid_of_the_textbook_diffuses_as_it_should(tmp_path):
-    """ρ* = 0.8442, T* = 0.72, N = 500: D* = 0.030 ± 0.001 (measured with another code; Khrapak 2024 for its law)."""
+    """ρ* = 0.8442, T* = 0.72, N = 500: D* = 0.030 ± 0.001 (measured with another code; Khrapak 2024 for "
+    "its law)."""
     atoms = argon(5, 0.8442)
     temperature = 0.72 * EPSILON / units.kB
     potential = LennardJones("Ar", EPSILON, SIGMA, cutoff=2.5 * SIGMA, end="truncated")
@@ -176,7 +178,8 @@ def test_the_liquid_of_the_textbook_diffuses_as_it_should(tmp_path):
     warm = run(warm, potential, "nvt", step, 20_000, temperature, skin_A=1.2, every=10**6).atoms
     gentle = Ensemble("bussi", thermostat_fs=2000.0)
     result = run(
-        warm, potential, gentle, step, 100_000, temperature, seed=3, every=10, trajectory=tmp_path / "a.traj", skin_A=1.2
+        warm, potential, gentle, step, 100_000, temperature, seed=3, every=10, skin_A=1.2,
+        trajectory=tmp_path / "a.traj",
     )  # fmt: skip
     assert result.log["temperature_K"].mean() == pytest.approx(temperature, rel=0.01)
     values = []
