@@ -48,7 +48,7 @@ class DynamicsError(IondiffError):
     """Molecular dynamics was asked for what cannot be done, or its files are damaged or another run's."""
 
 
-class MDUnstable(DynamicsError):
+class MDUnstable(DynamicsError):  # noqa: N818 - the name says what happened
     """A run left its bounds and stopped; what it wrote is kept.
 
     Attributes

@@ -57,7 +57,8 @@ def run_replicas(
     Raises
     ------
     MDUnstable
-        A replica left its bounds; raised after the others have ended, with the number of the replica in its sentence.
+        A replica left its bounds; raised after the others have ended, with the number of the replica in its
+        sentence.
     """
     structures = [atoms] if isinstance(atoms, Atoms) else list(atoms)
     lists = {name: value for name, value in options.items() if isinstance(value, list)}
@@ -65,7 +66,8 @@ def run_replicas(
     count = n_replicas if n_replicas is not None else max(lengths, default=len(structures))
     if count < 1 or lengths - {count}:
         raise DynamicsError(
-            f"{count} replicas, but lists of {sorted(lengths)} structures or options; wanted one value, or one for each"
+            f"{count} replicas, but lists of {sorted(lengths)} structures or options; wanted one value, or "
+            "one for each"
         )
     seeds = [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(count)]
     tasks = []

@@ -48,8 +48,9 @@ class EnergyCheck:
     def __str__(self) -> str:
         verdict = "fine" if self.good else "too long; try a shorter one"
         return (
-            f"{self.timestep_fs:g} fs: drift {self.drift_meV_per_atom_ps:.2g} ± {self.drift_error:.1g} meV/atom/ps, "
-            f"noise {self.noise_meV_per_atom:.2g} of {self.kinetic_noise_meV_per_atom:.2g} meV/atom; {verdict}"
+            f"{self.timestep_fs:g} fs: drift {self.drift_meV_per_atom_ps:.2g} ± {self.drift_error:.1g} "
+            f"meV/atom/ps, noise {self.noise_meV_per_atom:.2g} of {self.kinetic_noise_meV_per_atom:.2g} "
+            f"meV/atom; {verdict}"
         )
 
 

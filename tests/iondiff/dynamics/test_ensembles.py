@@ -40,7 +40,8 @@ def test_random_numbers_have_their_distributions(count):
 @pytest.mark.parametrize("thermostat", ["bussi", "langevin", "nose-hoover"])
 @pytest.mark.parametrize("kind", ["crystal", "pair", "fixed"])
 def test_the_kinetic_energy_is_canonical(thermostat, kind):
-    """χ² with as many degrees of freedom as move: three fewer for the centre of mass, none with fixed atoms."""
+    """χ² with as many degrees of freedom as move: three fewer for the centre of mass, none with fixed "
+    "atoms."""
     from ase.constraints import FixAtoms
 
     atoms = argon(2, 0.95)
@@ -82,8 +83,16 @@ def test_langevin_without_the_constraint_warms_the_centre_of_mass_too():
     assert stats.kstest(scaled, "chi2", args=(12,)).pvalue > RARE
 
 
-@pytest.mark.parametrize("cell", ["isotropic", "anisotropic", "flexible"])
-@pytest.mark.parametrize("thermostat", ["bussi", "langevin"])
+@pytest.mark.parametrize(
+    ("cell", "thermostat"),
+    [
+        ("isotropic", "bussi"),
+        ("isotropic", "langevin"),
+        ("anisotropic", "bussi"),
+        ("anisotropic", "langevin"),
+        ("flexible", "bussi"),
+    ],
+)
 def test_the_volume_of_an_ideal_gas_is_gamma_distributed(cell, thermostat):
     """V^N exp(-PV/kT): with N = 6 an error of one atom in the kinetic pressure shows."""
     n, temperature, pressure = 6, 500.0, 0.05
@@ -92,11 +101,11 @@ def test_the_volume_of_an_ideal_gas_is_gamma_distributed(cell, thermostat):
     positions = np.random.default_rng(0).random((n, 3)) * edge
     atoms = Atoms(f"Ar{n}", positions, cell=[edge] * 3, pbc=True)
     # The shape of an ideal gas's cell wanders off freely: short runs, and many of them.
-    runs, steps = (30, 5_000) if cell == "flexible" else (1, 150_000)
+    runs, steps = (30, 4_000) if cell == "flexible" else (1, 150_000)
     ensemble = Ensemble(thermostat, cell, 50.0, 200.0, 1 / pressure)
     logs = [
         run(
-            atoms, no_interaction(), ensemble, 2.0, steps, temperature, pressure, log_every=500, every=10**7,
+            atoms, no_interaction(), ensemble, 2.0, steps, temperature, pressure, log_every=250, every=10**7,
             volume_bounds=(1e-4, 100.0), longest_move_A=10.0, seed=seed,
         ).log[3:]
         for seed in range(runs)
@@ -159,7 +168,8 @@ def test_the_volume_of_a_liquid_fluctuates_as_its_compressibility_says(cell):
 
 @pytest.mark.physics
 def test_the_liquid_of_the_textbook_diffuses_as_it_should(tmp_path):
-    """ρ* = 0.8442, T* = 0.72, N = 500: D* = 0.030 ± 0.001 (measured with another code; Khrapak 2024 for its law)."""
+    """ρ* = 0.8442, T* = 0.72, N = 500: D* = 0.030 ± 0.001 (measured with another code; Khrapak 2024 for "
+    "its law)."""
     atoms = argon(5, 0.8442)
     temperature = 0.72 * EPSILON / units.kB
     potential = LennardJones("Ar", EPSILON, SIGMA, cutoff=2.5 * SIGMA, end="truncated")
@@ -168,7 +178,8 @@ def test_the_liquid_of_the_textbook_diffuses_as_it_should(tmp_path):
     warm = run(warm, potential, "nvt", step, 20_000, temperature, skin_A=1.2, every=10**6).atoms
     gentle = Ensemble("bussi", thermostat_fs=2000.0)
     result = run(
-        warm, potential, gentle, step, 100_000, temperature, seed=3, every=10, trajectory=tmp_path / "a.traj", skin_A=1.2
+        warm, potential, gentle, step, 100_000, temperature, seed=3, every=10, skin_A=1.2,
+        trajectory=tmp_path / "a.traj",
     )  # fmt: skip
     assert result.log["temperature_K"].mean() == pytest.approx(temperature, rel=0.01)
     values = []

@@ -203,7 +203,7 @@ def test_a_step_far_too_long_stops_with_its_reason_and_keeps_everything(tmp_path
 def test_bounds_of_temperature_and_volume_and_a_watcher_stop_a_run():
     with pytest.raises(MDUnstable, match="above the bound of 950 K"):
         go(n_steps=500, ensemble="langevin", max_temperature=950.0)
-    with pytest.raises(MDUnstable, match="the volume is 0.9"):
+    with pytest.raises(MDUnstable, match=r"the volume is 0\.9"):
         go(silicon(2), ensemble=Ensemble("bussi", "isotropic", 20.0, 20.0), n_steps=5000, pressure_GPa=30.0,
            volume_bounds=(0.98, 1.2))  # fmt: skip
     with pytest.raises(MDUnstable, match="far from training") as caught:
