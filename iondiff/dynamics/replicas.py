@@ -14,7 +14,7 @@ from ase import Atoms
 
 from iondiff.dynamics.runner import Run, run
 from iondiff.errors import DynamicsError, MDUnstable
-from iondiff.sampling._workers import local_pool
+from iondiff.processes import local_pool
 
 
 def run_replicas(
@@ -78,7 +78,7 @@ def run_replicas(
             chosen["trajectory"] = Path(folder) / f"replica-{k:03d}.traj"
         tasks.append((structures[k % len(structures)], potential, chosen))
     workers = min(count, workers or os.cpu_count() or 1)
-    door: AbstractContextManager[Executor] = (
+    door: AbstractContextManager[Any] = (
         local_pool(workers) if executor is None else nullcontext(executor)
     )
     with door as pool:
