@@ -53,7 +53,7 @@ def read_structure(path: str | Path) -> Atoms:
         raise HostError(f"host structure {path} cannot be read: {reason}") from error
     if not isinstance(atoms, Atoms):
         raise HostError(f"host structure {path} holds no structure")
-    if len(atoms) and not (1 <= atoms.numbers.min() and atoms.numbers.max() < len(chemical_symbols)):
+    if len(atoms) and (atoms.numbers.min() < 1 or atoms.numbers.max() >= len(chemical_symbols)):
         raise HostError(f"host structure {path} has atoms of no element (atomic numbers outside 1 to 118)")
     if len(atoms) > MOST_ATOMS:
         raise HostError(f"host structure {path} has {len(atoms)} atoms; at most {MOST_ATOMS} are read")

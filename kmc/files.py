@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -262,10 +263,13 @@ def _read_graphml(path: Path) -> tuple[Graph, bool]:
     seal = _COMMENT.search(data, max(0, len(data) - 200))
     sound = seal is None or hashlib.sha256(data[: seal.start()]).hexdigest().encode() == seal[1]
     try:
-        flat = nx.parse_graphml(data, force_multigraph=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what NetworkX guesses about, a stranger may have meant otherwise
+            flat = nx.parse_graphml(data, force_multigraph=True)
     # NetworkX's reader says in many ways that it cannot read something.
     except (
-        ParseError, nx.NetworkXError, ValueError, LookupError, TypeError, AttributeError, RecursionError
+        ParseError, nx.NetworkXError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+        UserWarning,
     ) as error:  # fmt: skip
         raise GraphError(
             f"not GraphML, or cut off in the middle ({shown(str(error))}); write the file again"
