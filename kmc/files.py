@@ -279,10 +279,10 @@ def _read_graphml(path: Path) -> tuple[Graph, bool]:
     integer = flat.graph.pop(_LABELS, "text") == "integer"
     graph = nx.MultiDiGraph(**_unflat("the graph", flat.graph))
     for label, data in flat.nodes(data=True):
-        graph.add_node(_label(label, integer=integer), **_unflat(f"node {label!r}", data))
+        graph.add_node(_label(label, integer=integer), **_unflat(f"node {shown(label)}", data))
     for source, target, key, data in flat.edges(keys=True, data=True):
         ends = _label(source, integer=integer), _label(target, integer=integer)
-        graph.add_edge(*ends, key=key, **_unflat(f"edge {source!r} -> {target!r}", data))
+        graph.add_edge(*ends, key=key, **_unflat(f"edge {shown(source)} -> {shown(target)}", data))
     return graph, sound
 
 
@@ -292,7 +292,7 @@ def _label(text: str, *, integer: bool) -> int | str:
     try:
         return int(text)
     except (ValueError, TypeError):
-        raise GraphError(f"node {text!r} is not an integer, as the file says its nodes are") from None
+        raise GraphError(f"node {shown(text)} is not an integer, as the file says its nodes are") from None
 
 
 def _unflat(name: str, data: dict[str, Any]) -> dict[str, Any]:

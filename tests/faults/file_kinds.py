@@ -193,7 +193,7 @@ def _write_training(path):
 
 
 def _use_training(path):
-    state = _read_state(path, "task")
+    state = _read_state(path, "task", (9,))
     return None if state is None else (state.weights.tobytes(), state.iteration, state.best_loss)
 
 

@@ -102,19 +102,19 @@ class TooLongError(BaseException):
 
 @contextmanager
 def bounded():
-    """A limit of time, and of memory that the process grows by."""
+    """A limit of processor time, and of memory that the process grows by."""
 
     def ring(*_):
         raise TooLongError(f"{SECONDS} s were not enough")
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    old = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    old = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, old)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert grown < MEMORY, f"reading the file took {grown >> 20} MiB"
 
