@@ -228,9 +228,11 @@ def train(context: Context) -> None:
 
 def has_symmetry(host_atoms: Atoms) -> bool:
     """Whether anything but the identity maps the host onto itself, within 0.01 Å."""
-    found = spglib.get_symmetry(
-        (host_atoms.cell.array, host_atoms.get_scaled_positions(), host_atoms.numbers), symprec=1e-2
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of how spglib reports failures; None is handled
+        found = spglib.get_symmetry(
+            (host_atoms.cell.array, host_atoms.get_scaled_positions(), host_atoms.numbers), symprec=1e-2
+        )
     return found is not None and len(found["rotations"]) > 1
 
 

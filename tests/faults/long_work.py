@@ -220,11 +220,7 @@ temperatures = [600, 800, 1000]
 walkers = 200
 hops = 20000
 """
-ROAD = (
-    "labels.jsonl.gz", "potential.nnp", "training.json", "network.json", "sites.csv", "hops.csv",
-    "certificate.json", "bands.json", "diffusivity.csv", "transport.json", "current_hops.csv",
-    "teacher_check.json", "evidence.json",
-)  # fmt: skip
+ROAD = tuple(name for stage in workflow.STAGES for name in stage.outputs)
 
 
 def road(folder: Path) -> None:
