@@ -20,9 +20,10 @@ from kmc.network import Floats, GraphError, Integers, Network, compile_graph
 from kmc.rates import KB, BarrierModel, Rates, hop_rates
 from kmc.walkers import count_of, streams
 
-#: Blocks of a run, and fine blocks of each.
-BLOCKS = 64
-FINE = 64
+#: Blocks of a run where looking at all carriers is dear, where it is cheap, and fine blocks.
+FEWEST_BLOCKS = 64
+MOST_BLOCKS = 4096
+FINE_BLOCKS = 16384
 #: Numbers that a run may remember of the occupation of its sites.
 REMEMBER = 8_000_000
 #: Carriers whose displacements are followed at most, and sites of a repeated cell.
@@ -217,9 +218,11 @@ def make_plan(
         arrive, leave = _reservoirs(system, tables, ends, open_axis, log_unit)
         surroundings = surroundings._replace(arrive=arrive, leave=leave)
         fastest += float((arrive + leave).max()) * 4.0
-    blocks = 1 << (min(BLOCKS, n_hops).bit_length() - 1)
-    fine = blocks * min(FINE, max(1, n_hops // blocks))
-    occupation_blocks = blocks
+    blocks = 1 << (min(FEWEST_BLOCKS, n_hops).bit_length() - 1)
+    while blocks < MOST_BLOCKS and 2 * blocks * n_sites <= n_hops:
+        blocks *= 2
+    fine = blocks * min(FINE_BLOCKS // blocks, n_hops // blocks)
+    occupation_blocks = min(blocks, FEWEST_BLOCKS)
     while occupation_blocks > 4 and occupation_blocks * log_weights.size > REMEMBER:
         occupation_blocks //= 2
     return Plan(
