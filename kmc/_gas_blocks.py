@@ -1,10 +1,11 @@
 """Diffusivities from blocks of displacements, with errors from how the blocks scatter.
 
 Mean squares over blocks of duration t are 2Dt + c: what a hop takes back after the end of its block leaves a
-constant. Its cure is the product of neighbouring blocks, ⟨a aᵀ⟩ + 2⟨a bᵀ⟩ = 2Dt without a constant. What is left
-dies out with the memory of the gas: the shortest blocks are sought whose D agrees with that of all longer ones, and
-blocks four times as long are taken. Agreement is judged leniently (four errors of the difference), since a strict
-judge would most often be wrong where the longer blocks are, by chance, and then choose those.
+constant. Its cure is the product of neighbouring blocks, ⟨a aᵀ⟩ + 2⟨a bᵀ⟩ = 2Dt without a constant. What is
+left dies out with the memory of the gas: the shortest blocks are sought whose D agrees with that of all
+longer ones, and blocks four times as long are taken. Agreement is judged leniently (four errors of the
+difference), since a strict judge would most often be wrong where the longer blocks are, by chance, and then
+choose those.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from kmc.network import Floats
 
 #: Blocks that an error bar needs.
 FEWEST_BLOCKS = 16
-#: Blocks are too short where D differs by more than this many errors (of the difference) from that of longer ones
-#: ...
+#: Blocks are too short where D differs by more than this many errors (of the difference) from that of longer
+#: ones ...
 SIGMAS = 4.0
 #: Doublings beyond the shortest blocks that agree.
 SAFETY = 2
@@ -75,7 +76,7 @@ class Measured:
     @property
     def number(self) -> int:
         """Blocks behind the error."""
-        return self.residual.shape[0] * self.residual.shape[1]
+        return int(self.residual.shape[0] * self.residual.shape[1])
 
     @property
     def error(self) -> Floats:
@@ -135,7 +136,8 @@ def choose(levels: list[Level], norm: float) -> Measured:
 def _agree(short: Measured, long: Measured) -> bool:
     """Nested estimates: the variance of their difference is the difference of their variances.
 
-    Few blocks that are small by chance also scatter little; what the many short ones let expect is a lower bound.
+    Few blocks that are small by chance also scatter little; what the many short ones let expect is a lower
+    bound.
     """
     expected = short.error * np.sqrt(short.number / long.number)
     spread = np.maximum(long.error, expected)

@@ -17,8 +17,8 @@ BATCHES = 8
 def discarded_blocks(durations: Floats, series: list[Floats], blocks: int) -> tuple[int, bool]:
     """Blocks to cut from the beginning, and whether what is left stands still.
 
-    The first of 64 parts, then the first two, four, … are compared with the second half of the run: in time per hop,
-    energy, and number of carriers.
+    The first of 64 parts, then the first two, four, … are compared with the second half of the run: in time
+    per hop, energy, and number of carriers.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Null-event composition-rejection: exclusion with rates that know nothing of the neighbours.
 
-Every walker (a carrier, or a vacancy where these are fewer) has a class by the sum of its rates, padded to the
-upper end of the class. A class is chosen by its weight, a walker of it by chance, a slot of its row by one
-comparison with all thresholds. A blocked hop, like the padding, is an event in which nothing happens but time
-passes: the law is exact, and nothing needs to be known about neighbours before they are hopped on.
+Every walker (a carrier, or a vacancy where these are fewer) has a class by the sum of its rates, padded to
+the upper end of the class. A class is chosen by its weight, a walker of it by chance, a slot of its row by
+one comparison with all thresholds. A blocked hop, like the padding, is an event in which nothing happens but
+time passes: the law is exact, and nothing needs to be known about neighbours before they are hopped on.
 """
 # ruff: noqa: C901, PLR0912, PLR0915 - loops over arrays, compiled as one piece
 
@@ -16,13 +16,13 @@ from numba import njit
 
 from kmc._bits import fold, prefetch
 from kmc._gas_state import ATTEMPTS, CLOCK, SINCE, GasState, empty_windings
-from kmc._gas_tables import LANE, HopTables
+from kmc._gas_tables import BARE, BARE_INLINE, LANE, HopTables
 from kmc._random import ADVANCE, exponential
 
 WORD = np.uint64
 SHIFT = WORD(32)
-#: Entries of the table of targets up to which caches hold it; beyond, one looks so many attempts (of two words
-#: each) ahead.
+#: Entries of the table of targets up to which caches hold it; beyond, one looks so many attempts (of two
+#: words each) ahead.
 NEAR = 1 << 19
 AHEAD_SITE, AHEAD_ROW, AHEAD_END = (WORD((2 * n * int(ADVANCE)) % 2**64) for n in (24, 16, 8))
 #: Attempts in a row without a hop after which one looks whether any hop is possible.
@@ -78,7 +78,7 @@ def _slot(row: Any, u: Any) -> int:
     return k
 
 
-@njit(cache=True, inline="always", _nrt=False)
+@njit(**BARE_INLINE)
 def _walker(bits: Any, total: float, first: Any, count: Any, bound: Any) -> Any:
     """Class of the walker that a random word chooses, and its place in the list."""
     group = 0
@@ -91,7 +91,7 @@ def _walker(bits: Any, total: float, first: Any, count: Any, bound: Any) -> Any:
             group += 1
         while count[group] == 0:  # rounding led past the last class with a member
             group -= 1
-        at = min(np.int64(left / bound[group]), count[group] - 1) + first[group]
+        at = np.int64(min(left / bound[group], float(count[group] - 1))) + first[group]
     return group, at
 
 
@@ -106,7 +106,7 @@ def can_move(t: HopTables, s: GasState) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)  # no counts of references
+@njit(**BARE)
 def null_hops(
     t: HopTables,
     s: GasState,
@@ -126,16 +126,24 @@ def null_hops(
     room
         Hops after which packed windings must be emptied.
     seen
-        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy, crossings.
+        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy,
+        crossings.
     """
     # Arrays by name: looking them up in a tuple costs a count of references each time.
-    threshold, target, image, group_of, bound, basis = t.threshold, t.target, t.image, t.group, t.bound, t.basis
+    threshold, target, image, group_of, bound, basis = (
+        t.threshold,
+        t.target,
+        t.image,
+        t.group,
+        t.bound,
+        t.basis,
+    )
     winding, vector, place, site_energy, degree = t.winding, t.vector, t.place, t.energy, t.degree
     who, species, wind, moved, occupied, energy = s.who, s.species, s.wind, s.moved, s.occupied, s.energy
     site, first, count = w.site, w.first, w.count
     key, state = s.stream[0], s.stream[1]
     durations, all_moved, squares, energies, _ = seen
-    clock, attempts, moving, since = s.sums[CLOCK], 0, True, np.int64(s.sums[SINCE])
+    clock, attempts, moving, since = s.sums[CLOCK], 0, True, int(s.sums[SINCE])
     n_groups, n_basis = len(count), len(degree)
     many_species = len(group_of) > n_basis
     total = 0.0

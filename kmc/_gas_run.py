@@ -50,8 +50,17 @@ class Plan:
     def fingerprint(self, replica: int) -> str:
         """Digest of everything that decides the bits of a replica."""
         rule = self.rule if isinstance(self.rule, str) else repr(getattr(self.rule, "__code__", self.rule))
-        parts: list[Any] = [*self.tables, *self.pairs, *self.surroundings, self.log_weights, self.boundaries, self.log_unit]
-        words = f"{self.algorithm} {self.vacancies} {rule} {self.counts} {self.exact_clock} {self.seed} {replica}"
+        parts: list[Any] = [
+            *self.tables,
+            *self.pairs,
+            *self.surroundings,
+            self.log_weights,
+            self.boundaries,
+            self.log_unit,
+        ]
+        words = (
+            f"{self.algorithm} {self.vacancies} {rule} {self.counts} {self.exact_clock} {self.seed} {replica}"
+        )
         return checkpoints.fingerprint(*parts, np.frombuffer(words.encode(), dtype=np.uint8))
 
 

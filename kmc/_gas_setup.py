@@ -68,7 +68,9 @@ def describe(
     cells = _replication(replicate)
     n_sites = next(iter(networks.values())).n_sites * int(np.prod(cells))
     if n_sites > MOST_SITES:
-        raise GraphError(f"replicate is {tuple(replicate)}: {n_sites} sites; at most {MOST_SITES} are simulated")
+        raise GraphError(
+            f"replicate is {tuple(replicate)}: {n_sites} sites; at most {MOST_SITES} are simulated"
+        )
     open_ends = source is not None or drain is not None
     if open_ends and n_carriers is None and occupancy is None:
         shares = [r.occupation for r in (source, drain) if r is not None and r.occupation is not None]
@@ -79,7 +81,8 @@ def describe(
         networks = dict.fromkeys(names, next(iter(networks.values())))
     elif set(networks) != set(names) and len(networks) > 1:
         raise GraphError(
-            f"graphs are given for {', '.join(networks)}, carriers for {', '.join(names)}; name the same species"
+            f"graphs are given for {', '.join(networks)}, carriers for {', '.join(names)}; name the same "
+            "species"
         )
     charges = dict.fromkeys(names, charge) if not isinstance(charge, Mapping) else dict(charge)
     if set(charges) != set(names) or not all(np.isfinite(q) for q in charges.values()):
@@ -124,8 +127,8 @@ def _networks(graph: Any) -> dict[str, Network]:
         )
         if not same:
             raise GraphError(
-                f"the graphs of {first_name} and {name} differ in nodes, positions or hops; give them the same "
-                "sites and hops in the same order, only energies, barriers and prefactors may differ"
+                f"the graphs of {first_name} and {name} differ in nodes, positions or hops; give them the "
+                "same sites and hops in the same order, only energies, barriers and prefactors may differ"
             )
     return networks
 
@@ -136,7 +139,9 @@ def _replication(replicate: Sequence[int]) -> tuple[int, int, int]:
     except TypeError:
         given = ()
     if len(given) != 3:
-        raise GraphError(f"replicate is {replicate!r}; wanted three whole numbers of at least 1, like (4, 4, 4)")
+        raise GraphError(
+            f"replicate is {replicate!r}; wanted three whole numbers of at least 1, like (4, 4, 4)"
+        )
     a, b, c = (count_of("replicate", n) for n in given)
     return a, b, c
 
@@ -145,7 +150,9 @@ def _counts(
     n_carriers: Any, occupancy: Any, graphs: tuple[str, ...], n_sites: int, *, may_be_empty: bool
 ) -> dict[str, int]:
     if (n_carriers is None) == (occupancy is None):
-        raise GraphError("say how many carriers there are: either n_carriers=, or occupancy= (share of the sites)")
+        raise GraphError(
+            "say how many carriers there are: either n_carriers=, or occupancy= (share of the sites)"
+        )
     given = n_carriers if occupancy is None else occupancy
     by_name = dict(given) if isinstance(given, Mapping) else {graphs[0]: given}
     counts = {}
@@ -167,7 +174,7 @@ def _counts(
     return counts
 
 
-def make_plan(
+def make_plan(  # noqa: C901 - one decision after the other
     system: System,
     *,
     n_hops: int,
@@ -184,7 +191,7 @@ def make_plan(
     streams(seed, 1)  # refuses what is not a seed
     single = len(system.species) == 1
     if ends is not None:
-        _check_ends(system, interactions, open_axis, single=single)
+        _check_ends(interactions, open_axis, single=single)
     needs_active = interactions is not None or ends is not None
     if needs_active and algorithm == "null-event":
         raise GraphError(
@@ -194,7 +201,9 @@ def make_plan(
     vacancies = single and not needs_active and algorithm in {"auto", "null-event"}
     vacancies = vacancies and 2 * sum(system.counts) > n_sites
     arguments = (list(system.rates), system.replicate)
-    tables, log_unit, slot = build_tables(*arguments, vacancies=vacancies, open_axis=open_axis if ends else None)
+    tables, log_unit, slot = build_tables(
+        *arguments, vacancies=vacancies, open_axis=open_axis if ends else None
+    )
     _refuse_self_hops(system, open_axis if ends is not None else None)
     log_weights = np.array([one.log_weights for one in system.rates])
     chosen = "active" if needs_active else "null-event"
@@ -213,7 +222,9 @@ def make_plan(
         network = system.rates[0].network
         parts = (network, tables, system.replicate, system.species, charges, interactions, cutoff)
         pairs = pair_tables(*parts)
-    surroundings, fastest = _surroundings(system, tables, slot, log_unit, interacting=interactions is not None)
+    surroundings, fastest = _surroundings(
+        system, tables, slot, log_unit, interacting=interactions is not None
+    )
     if ends is not None:
         arrive, leave = _reservoirs(system, tables, ends, open_axis, log_unit)
         surroundings = surroundings._replace(arrive=arrive, leave=leave)
@@ -316,7 +327,11 @@ def _surroundings(
         barrier[row, slot] = high
         rise[row, slot] = high - high[own.reverse]
     used = np.arange(width)[None, :] < np.tile(t.degree, n_species)[:, None]
-    totals = np.where(used, np.exp(np.minimum(log_rate, 600.0)), 0.0).sum(axis=1) if interacting else t.rate.sum(axis=1)
+    totals = (
+        np.where(used, np.exp(np.minimum(log_rate, 600.0)), 0.0).sum(axis=1)
+        if interacting
+        else t.rate.sum(axis=1)
+    )
     surroundings = Surroundings(
         interacting=interacting,
         log_rate=log_rate,
@@ -334,16 +349,14 @@ def _surroundings(
     return surroundings, float(totals.max()) * (1.0 + 1e-9)
 
 
-def _check_ends(system: System, interactions: Any, open_axis: int, *, single: bool) -> None:
+def _check_ends(interactions: Any, open_axis: int, *, single: bool) -> None:
     if open_axis not in {0, 1, 2}:
         raise GraphError(f"open_axis is {open_axis!r}; choose 0, 1 or 2, a lattice vector")
     if interactions is not None or not single:
         raise GraphError("open ends are for one species without interactions; leave out source and drain")
 
 
-def _reservoirs(
-    system: System, t: HopTables, ends: Any, axis: int, log_unit: float
-) -> tuple[Floats, Floats]:
+def _reservoirs(system: System, t: HopTables, ends: Any, axis: int, log_unit: float) -> tuple[Floats, Floats]:
     """Rates (sites, 2) at which carriers arrive from outside and leave for it, at the two ends."""
     rates, n = system.rates[0], system.rates[0].network.n_sites
     network = rates.network
@@ -382,8 +395,8 @@ def energy_error(plan: Plan, seen: dict[str, Any]) -> float:
     pair = 0
     if plan.pairs.energy.size:
         state = new_state(who, species, len(plan.counts), len(plan.tables.degree), np.uint64(1), np.uint64(0))
-        pair = interaction_energy(state, pair_energies_at(plan.tables, plan.pairs, plan.surroundings.shape, state))
+        pair = interaction_energy(
+            state, pair_energies_at(plan.tables, plan.pairs, plan.surroundings.shape, state)
+        )
     kept = seen["energy_end"]
     return abs(int(kept[0]) - site + int(kept[1]) - pair) * EV_PER_QUANTUM
-
-

@@ -1,4 +1,4 @@
-"""Transport coefficients of many carriers: tracer and charge diffusion, Haven ratio, conductivity, currents."""
+"""Transport coefficients of many carriers: tracer and charge diffusion, conductivity, currents."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def conductivity(
     factor = density * constants.e / (KB * run.temperature)
     if not _percolates(run):
         nothing = _zero(tensor=tensor)
-        return Conductivity(nothing.value, nothing.error, haven_ratio=Estimate(1.0, 0.0), nernst_einstein=nothing)
+        return Conductivity(
+            nothing.value, nothing.error, haven_ratio=Estimate(1.0, 0.0), nernst_einstein=nothing
+        )
     measured = _charge(run, tensor=tensor, charges=charges)
     answer = _answer(run, measured, CM2_PER_A2 * factor, "S/cm", check=check)
     single = len(run.species) == 1
@@ -144,7 +146,7 @@ def conductivity(
 
 
 def gas_mobility(run: Gas, charge: float | None, *, tensor: bool, check: bool) -> Estimate:
-    """`kmc.mobility` of a lattice gas: from the drift in its field; without a field by Einstein's relation."""
+    """`kmc.mobility` of a lattice gas: from the drift in its field, or by Einstein's relation."""
     charges = _charges(run, charge)
     if run.field is not None and np.any(run.field):
         strength = float(np.linalg.norm(run.field))
@@ -202,7 +204,7 @@ def thermodynamic_factor(run: Gas) -> Estimate:
 
 
 def chemical_diffusivity(run: Gas, *, check: bool = True) -> Estimate:
-    """Charge diffusivity times the thermodynamic factor, cm²/s: how fast differences in concentration vanish."""
+    """Charge diffusivity times the thermodynamic factor, cm²/s: how concentrations level out."""
     collective, factor = charge(run, tensor=False, check=check), thermodynamic_factor(run)
     value = float(collective.value * factor.value)
     relative = np.hypot(
@@ -259,7 +261,9 @@ def _without_drift(
     taken = times[..., None] * drift
     squares = squares - 2.0 * outer(moved, taken) + number * outer(taken, taken)
     before_moved, before_taken = np.roll(moved, 1, axis=1), np.roll(taken, 1, axis=1)
-    cross = cross - outer(moved, before_taken) - outer(before_moved, taken) + number * outer(taken, before_taken)
+    cross = (
+        cross - outer(moved, before_taken) - outer(before_moved, taken) + number * outer(taken, before_taken)
+    )
     return squares, cross
 
 
@@ -339,7 +343,9 @@ def _answer(run: Gas, measured: Measured, scale: float, unit: str, *, check: boo
         troubles.insert(0, f"after {run.made.sum():.3g} hops no carrier could move any more")
     if check and troubles:
         advice = "make more hops, or take a higher temperature or fewer carriers"
-        raise NotConvergedError(f"{troubles[0]}; {advice} (so far {answer} {unit})".replace(" )", ")"), answer)
+        raise NotConvergedError(
+            f"{troubles[0]}; {advice} (so far {answer} {unit})".replace(" )", ")"), answer
+        )
     return answer
 
 
@@ -373,7 +379,7 @@ def _span(run: Gas) -> Floats:
 
 
 def _first_fine(run: Gas) -> int:
-    return run.discarded * (run.durations.shape[1] // run.blocks)
+    return int(run.discarded * (run.durations.shape[1] // run.blocks))
 
 
 def _zero(*, tensor: bool) -> Estimate:

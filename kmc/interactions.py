@@ -164,7 +164,9 @@ def _shells(network: Network, given: list[Any]) -> Floats:
             middle: Floats = 0.5 * (ordered[starts[:wanted]] + ordered[ends[:wanted]])
             return middle
         reach *= 1.4
-    raise GraphError(f"{wanted} neighbour shells were asked for and are not there; give a function of distance")
+    raise GraphError(
+        f"{wanted} neighbour shells were asked for and are not there; give a function of distance"
+    )
 
 
 def _check_shells(low: Floats, high: Floats, source: Integers, distance: Floats) -> None:
