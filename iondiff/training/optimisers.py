@@ -66,7 +66,7 @@ class LevenbergMarquardt:
             forces = np.flatnonzero((importance[:-7] > 0) & (generator.random(len(importance) - 7) < self.share))
             others = np.flatnonzero(importance[-7:] > 0) + len(importance) - 7
             picked = np.concatenate([forces, others])
-            _, jacobian = self.problem.jacobian(weights.astype(np.float32), k, picked)
+            jacobian = self.problem.jacobian(weights.astype(np.float32), k, picked)
             jacobian *= importance[picked][:, None]
             rows.append(jacobian[: len(forces)])
             # Energies weigh heavily and resemble each other: rounding in their squares would drown the forces.
@@ -307,7 +307,8 @@ class KalmanFilter:
             else:
                 able = np.flatnonzero(importance[:n_forces] > 0)
                 picked = generator.choice(able, min(self.forces, len(able)), replace=False)
-            predicted, jacobian = self.problem.jacobian(weights, k, picked)
+            jacobian = self.problem.jacobian(weights, k, picked)
+            predicted = self.problem.predict(weights, k)
             scale = importance[picked] * self.unit
             errors.append((self.problem.targets[k] - predicted)[picked] * scale)
             columns.append(jacobian.T * scale)
