@@ -6,6 +6,8 @@ A mistake of the user ends with one sentence and exit code 2, an error of ours w
 from __future__ import annotations
 
 import json
+import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +38,7 @@ def _walk_road(config: Path, output: Path, until: str | None, workers: int | Non
     from iondiff.workflow import run
 
     with StageBars() as bars:
-        return run(config, output, until=until, workers=workers, progress=bars)
+        return run(config, output, until=until, workers=workers, progress=bars, say=bars.say)
 
 
 @app.command("run")
@@ -90,6 +92,7 @@ def label_command(config: ConfigArgument, output: OutputOption, workers: Workers
             folder.path / "labels.jsonl",
             workers,
             lambda done, total: bars("label", done, total),
+            bars.say,
         )
         write_labels(folder.path / "labels.jsonl.gz", made)
     console.print(f"{len(made)} labels in {output / 'labels.jsonl.gz'}")
@@ -136,20 +139,36 @@ app.command("kmc")(kmc_command)
 app.command("check")(check_command)
 
 
+class Stopped(BaseException):
+    """Ctrl-C, or the SIGTERM of a batch system whose time is up; typer would swallow a KeyboardInterrupt."""
+
+
+def _stop(number: int, _: object) -> None:
+    raise Stopped(number)
+
+
 def main() -> None:
     """Entry point of the console script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app()
     except (IondiffError, kmc.GraphError, search.SearchError) as error:
         console.file.flush()
         print(f"diffusion-network: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(
-            "diffusion-network: interrupted; what is finished is kept, the same command goes on from there",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+    except Stopped as stop:
+        print(f"diffusion-network: interrupted; {_how_to_go_on(sys.argv[1:])}", file=sys.stderr)
+        sys.exit(128 + int(stop.args[0]))
+
+
+def _how_to_go_on(arguments: list[str]) -> str:
+    """What is kept, and the command that goes on from there."""
+    verb = arguments[0] if arguments else ""
+    if verb == "kmc" and "--resume" not in arguments:
+        arguments = [*arguments, "--resume"]
+    command = shlex.join(["diffusion-network", *arguments])
+    return f"what is finished is kept, go on with: {command}"
 
 
 if __name__ == "__main__":

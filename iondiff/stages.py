@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import platform
 import warnings
@@ -16,6 +18,7 @@ import ase.io
 import networkx as nx
 import numpy as np
 import pandas as pd
+import spglib
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
@@ -24,16 +27,18 @@ import search
 from iondiff.assessment import split, training_report
 from iondiff.config import RunConfig
 from iondiff.descriptors import check_host, default_guest_set
-from iondiff.errors import ConfigError, HostError, RunError
-from iondiff.files import file_hash, write_atomically, write_json
+from iondiff.errors import ConfigError, RunError
+from iondiff.files import file_hash, read_bounded, write_atomically, write_json
 from iondiff.improvement import Round, improve
 from iondiff.potentials import GuestLandscape, GuestNNP, load, save
 from iondiff.sampling import Label, LabelSet, draw_points, label_points, read_labels, write_labels
 from iondiff.sampling.labeller import hessian_path
+from iondiff.structures import read_structure
 from iondiff.training import train_guest
 from iondiff.uncertainty import potential_uncertainty
 
 Progress = Callable[[str, int, int], None]
+_LARGEST_RECORD = 256 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Context:
     folder: Path
     workers: int | None
     progress: Progress
+    say: Callable[[str], None] = lambda _: None
 
     def reporting(self, stage: str) -> Callable[[int, int], None]:
         """Progress of one stage."""
@@ -51,7 +57,7 @@ class Context:
 
     def host(self) -> Atoms:
         """The run's host."""
-        return one_structure(self.folder / "host.extxyz")
+        return read_structure(self.folder / "host.extxyz")
 
     def landscape(self) -> GuestLandscape:
         """The trained potential in the run's host."""
@@ -77,26 +83,14 @@ def host(context: Context) -> None:
     """Read and check the host, and keep its own copy."""
     atoms = read_host(context.config.host.file)
     atoms.calc = None
-    temporary = context.folder / "host.tmp.extxyz"
-    ase.io.write(temporary, atoms, format="extxyz", columns=["symbols", "positions"])
-    write_atomically(context.folder / "host.extxyz", temporary.read_bytes())
-    temporary.unlink()
-
-
-def one_structure(path: Path) -> Atoms:
-    """The last structure of a file."""
-    atoms = ase.io.read(path)
-    return atoms if isinstance(atoms, Atoms) else atoms[-1]
+    text = io.StringIO()
+    ase.io.write(text, atoms, format="extxyz", columns=["symbols", "positions"])
+    write_atomically(context.folder / "host.extxyz", text.getvalue())
 
 
 def read_host(path: Path) -> Atoms:
     """A periodic structure from any file ASE reads."""
-    try:
-        atoms = one_structure(path)
-    except FileNotFoundError:
-        raise HostError(f"host structure {path} does not exist") from None
-    except Exception as error:
-        raise HostError(f"host structure {path} cannot be read: {error}") from error
+    atoms = read_structure(path)
     check_host(atoms)
     return atoms
 
@@ -109,8 +103,9 @@ def labels(context: Context) -> None:
         found = read_labels(config.labels.file, host_atoms, config.guest)
     else:
         found = make_labels(
-            config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels")
-        )
+            config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels"),
+            context.say,
+        )  # fmt: skip
     write_labels(context.folder / "labels.jsonl.gz", found)
 
 
@@ -120,6 +115,7 @@ def make_labels(
     checkpoint: Path,
     workers: int | None,
     progress: Callable[[int, int], None],
+    say: Callable[[str], None],
 ) -> LabelSet:
     """Label the grid part and the core part of a configuration."""
     settings = config.labels
@@ -128,6 +124,7 @@ def make_labels(
             "labels.file and labels.calculator are both empty; name a label file, or a calculator such as "
             "'chgnet.model.dynamics:CHGNetCalculator' to make labels with"
         )
+    say(f"code of {settings.calculator} is run to make labels, with {settings.calculator_kwargs}")
     wall = ((settings.core_distance, 1.0), (min(settings.keep)[0], 0.0))
     parts = {
         "grid": draw_points(host_atoms, settings.count, settings.grid, settings.keep, config.seed)[0],
@@ -179,8 +176,6 @@ def improve_labels(context: Context) -> None:
         context.folder / "training_labels.jsonl.gz", LabelSet(found.labels + added, found.provenance)
     )
     write_json(context.folder / "improvement.json", {"rounds": [found.record() for found in rounds]})
-    for leftover in context.folder.glob("improve*.member*.npz"):
-        leftover.unlink()
 
 
 def asked(context: Context, host_atoms: Atoms, points: np.ndarray, number: int) -> list[Label]:
@@ -204,7 +199,7 @@ def trained(context: Context, host_atoms: Atoms, training: LabelSet, name: str) 
     wall = min(config.labels.core_distance, float(min(label.min_distance_A for label in training.labels)))
     return train_guest(
         host_atoms, config.guest, functions, training.positions, training.energies, training.gradients,
-        config.network.settings(), wall_A=wall, seed=config.seed,
+        config.network.settings(symmetric=has_symmetry(host_atoms)), wall_A=wall, seed=config.seed,
         checkpoint=context.folder / name, progress=context.reporting(name),
     )  # fmt: skip
 
@@ -226,8 +221,14 @@ def train(context: Context) -> None:
     }
     save(replace(potential, summary=summary), context.folder / "potential.nnp")
     write_json(context.folder / "training.json", report)
-    for leftover in context.folder.glob("train.member*.npz"):
-        leftover.unlink()
+
+
+def has_symmetry(host_atoms: Atoms) -> bool:
+    """Whether anything but the identity maps the host onto itself, within 0.01 Å."""
+    found = spglib.get_symmetry(
+        (host_atoms.cell.array, host_atoms.get_scaled_positions(), host_atoms.numbers), symprec=1e-2
+    )
+    return found is not None and len(found["rotations"]) > 1
 
 
 #: Elements that are the anion of a compound, the most electronegative first.
@@ -337,9 +338,8 @@ def transport(context: Context) -> None:
     notes = []
     for place, temperature in enumerate(temperatures):
         context.progress("transport", place, len(temperatures))
-        walked, note = walk(
-            network, temperature, settings.walkers, settings.hops, context.config.seed + place
-        )
+        seed = context.config.seed + place
+        walked, note = walk(context, network, temperature, settings.walkers, settings.hops, seed)
         rows.append(pd.DataFrame([walked]))
         notes += note
     context.progress("transport", len(temperatures), len(temperatures))
@@ -379,10 +379,19 @@ def transport(context: Context) -> None:
 
 
 def walk(
-    network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, seed: int
+    context: Context, network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, seed: int
 ) -> tuple[dict, list[str]]:
     """One row of D(T) by kinetic Monte Carlo; a walk too short for its own error bar is kept and says so."""
-    run = kmc.simulate(network, temperature=temperature, n_walkers=walkers, n_hops=hops, seed=seed)
+    # Named by what decides the walk, so that one of an older configuration is not in the way.
+    made_of = f"{file_hash(context.folder / 'network.json')} {temperature!r} {walkers} {hops} {seed}"
+    checkpoint = context.folder / f"walk-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.npz"
+    options: dict[str, Any] = {"n_walkers": walkers, "n_hops": hops, "seed": seed, "checkpoint": checkpoint}
+    try:
+        run = kmc.simulate(network, temperature, **options)
+    except kmc.CheckpointError as error:
+        context.say(f"{error}; the walk starts again")
+        checkpoint.unlink()
+        run = kmc.simulate(network, temperature, **options)
     notes = []
     try:
         estimate = kmc.tracer_diffusivity(run)
@@ -418,12 +427,12 @@ def evidence(context: Context) -> None:
 def read_record(path: Path) -> dict[str, Any]:
     """A shipped JSON result."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_bounded(path, _LARGEST_RECORD))
     except FileNotFoundError:
         raise RunError(
             f"evidence file {path} does not exist; make it with the case study's script or drop the key"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise RunError(f"evidence file {path} cannot be read: {error}") from error
     if not isinstance(record, dict):
         raise RunError(f"evidence file {path} does not hold a table of names and values")

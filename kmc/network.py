@@ -6,7 +6,7 @@ cell``. Hops carry their periodic image, so there is no minimum-image guess anyw
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,8 +26,19 @@ LOOP_TOLERANCE = 1e-6  # of the logarithm of a prefactor ratio carried around a 
 INSIDE_TOLERANCE = 1e-8  # in fractions of a lattice vector: what wrapping leaves behind
 
 
+#: Numbers beyond this overflow when they are squared or added up; none of Å, eV or Hz comes near it.
+LARGEST_NUMBER = 1e60
+LARGEST_IMAGE = 2**31
+
+
 class GraphError(ValueError):
     """A hopping graph, or a question asked of it, cannot be answered; the message names the node or edge."""
+
+
+def shown(value: Any, longest: int = 200) -> str:
+    """A value in a message, cut where a file of a stranger would make it endless."""
+    text = value if isinstance(value, str) and len(value) > longest else repr(value)
+    return text if len(text) <= longest else text[:longest] + " ..."
 
 
 @dataclass(frozen=True)
@@ -217,6 +228,7 @@ def compile_graph(graph: Graph) -> Network:
     barrier = _numbers(names, hop_data, "barrier", 0)
     prefactor = _numbers(names, hop_data, "prefactor", 0)
     _refuse(image != np.rint(image), names, "image", image, "whole numbers of cells")
+    _refuse(np.abs(image) > LARGEST_IMAGE, names, "image", image, f"at most {LARGEST_IMAGE} cells away")
     _refuse(
         barrier < 0,
         names,
@@ -257,7 +269,7 @@ def compile_graph(graph: Graph) -> Network:
         saddle_energy=0.5 * (saddle + saddle[reverse]),
         prefactor=prefactor,
         reverse=reverse,
-        saddle_fraction=_saddle_fraction(hop_data, positions[source], displacement, cell, reverse),
+        saddle_fraction=_saddle_fraction(names, positions[source], displacement, cell, reverse),
     )
 
 
@@ -279,20 +291,19 @@ class _EdgeNames:
 
     def __getitem__(self, hop: int) -> str:
         source, target = self.ends(hop)
-        return (
-            f"edge {source!r} -> {target!r} (key {self.keys[hop]!r}, image {self.rows[hop].get('image')!r})"
-        )
+        image = shown(self.rows[hop].get("image"))
+        return f"edge {source!r} -> {target!r} (key {self.keys[hop]!r}, image {image})"
 
 
 def _cell(graph: Graph) -> Floats:
     given = graph.graph.get("cell")
     try:
         cell = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         cell = np.zeros(0)
-    if cell.shape != (3, 3) or not np.isfinite(cell).all():
+    if cell.shape != (3, 3) or not (np.abs(cell) < LARGEST_NUMBER).all():
         raise GraphError(
-            f"the graph's cell is {given!r}; wanted three lattice vectors of three finite numbers, in Å"
+            f"the graph's cell is {shown(given)}; wanted three lattice vectors of three finite numbers, in Å"
         )
     lengths = np.linalg.norm(cell, axis=1)
     if not abs(np.linalg.det(cell)) > 1e-9 * float(np.prod(lengths)):
@@ -307,9 +318,9 @@ def _numbers(names: Any, rows: list[dict[str, Any]], attribute: str, width: int)
     shape = (len(rows), width) if width else (len(rows),)
     try:
         values = np.array([row[attribute] for row in rows])
-        if values.dtype.kind in "fiu" and values.shape == shape and np.isfinite(values).all():
+        if values.dtype.kind in "fiu" and values.shape == shape and (np.abs(values) < LARGEST_NUMBER).all():
             return values.astype(np.float64)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         pass  # the slow look below finds which row it was
     if not rows:
         return np.zeros(shape)
@@ -320,17 +331,17 @@ def _numbers(names: Any, rows: list[dict[str, Any]], attribute: str, width: int)
                 f"{names[i]} has no {attribute!r}; was it added only as the end of an edge? Give it {wanted}"
             )
         if not _is_numeric(row[attribute], width):
-            raise GraphError(f"{names[i]}: {attribute} is {row[attribute]!r}; wanted {wanted}, not text")
+            raise GraphError(f"{names[i]}: {attribute} is {shown(row[attribute])}; wanted {wanted}, not text")
     return np.array([row[attribute] for row in rows], dtype=np.float64)
 
 
 def _is_numeric(value: Any, width: int) -> bool:
     try:
         array = np.array(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     shape = (width,) if width else ()
-    return array.dtype.kind in "fiu" and array.shape == shape and bool(np.isfinite(array).all())
+    return array.dtype.kind in "fiu" and array.shape == shape and bool((np.abs(array) < LARGEST_NUMBER).all())
 
 
 def _refuse(bad: Any, names: _EdgeNames, attribute: str, values: Any, wanted: str) -> None:
@@ -392,14 +403,23 @@ def _lonely(names: _EdgeNames, forward: Integers, backward: Integers) -> str:
 
 
 def _saddle_fraction(
-    rows: Iterable[dict[str, Any]], start: Floats, displacement: Floats, cell: Floats, reverse: Integers
+    names: _EdgeNames, start: Floats, displacement: Floats, cell: Floats, reverse: Integers
 ) -> Floats:
     """How far along each hop its saddle lies, (m,), from `saddle_position` where both directions give one."""
     missing = (np.nan, np.nan, np.nan)
-    given = [row.get("saddle_position") for row in rows]
+    given = [row.get("saddle_position") for row in names.rows]
     if given.count(None) == len(given):
         return np.full(len(start), 0.5)
-    saddles = np.array([missing if position is None else position for position in given], dtype=np.float64)
+    try:
+        saddles = np.array([missing if position is None else position for position in given], dtype=float)
+        fits = saddles.shape == (len(given), 3) and not (np.abs(saddles) > LARGEST_NUMBER).any()
+    except (ValueError, TypeError, OverflowError):
+        fits = False
+    if not fits:
+        hop = next(i for i, x in enumerate(given) if x is not None and not _is_numeric(x, 3))
+        raise GraphError(
+            f"{names[hop]}: saddle_position is {shown(given[hop])}; wanted 3 finite numbers, Å, or none"
+        )
     offset = saddles - start - 0.5 * displacement
     known = np.isfinite(offset).all(axis=1)
     offset[~known] = 0.0

@@ -78,7 +78,7 @@ def fit_landscape(
     """The surface up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had."""
     cell = evaluate.cell
     coarse = tuple(max(4, n // 2) for n in grid)
-    energies, gradients = evaluate(_grid_points(coarse, cell), stage="grid")
+    energies, gradients = evaluate.on_grid(grid_points(coarse, cell), stage="grid")
     finite = np.isfinite(energies)
     if not finite.any():
         raise SearchError(
@@ -195,7 +195,7 @@ def _behind_walls(
 def _predicted(surface: Surface, refined: Floats, known: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     """Transformed values and gradients on the fine grid, flat: known where evaluated, predicted elsewhere."""
     fine = refined.shape
-    v, slope, _ = surface.raw(_grid_points(fine, np.eye(3)))
+    v, slope, _ = surface.raw(grid_points(fine, np.eye(3)))
     coarse = np.zeros(fine, dtype=bool)
     coarse[::2, ::2, ::2] = True
     v[coarse.ravel()], slope[coarse.ravel()] = known
@@ -212,7 +212,7 @@ def _add(
     stage: str,
 ) -> tuple[Floats, Floats]:
     """Evaluate fine grid points `which` and write them into v and slope; returns energies and gradients."""
-    energies, gradients = evaluate(_points(which, fine, evaluate.cell), stage=stage)
+    energies, gradients = evaluate.on_grid(_points(which, fine, evaluate.cell), stage=stage)
     v[which], slope[which] = transform.forward(energies, gradients)
     return energies, gradients
 
@@ -255,6 +255,7 @@ def compare(surface: Surface, positions: Floats, energies: Floats, gradients: Fl
     )
 
 
-def _grid_points(shape: tuple[int, ...], cell: Floats) -> Floats:
+def grid_points(shape: tuple[int, ...], cell: Floats) -> Floats:
+    """Points (n, 3), Å, of a regular grid of a cell, the last index running fastest."""
     axes = [np.arange(n) / n for n in shape]
     return np.asarray(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3) @ cell)

@@ -192,8 +192,8 @@ class _Element:
         for pair, degree in shell.degrees.items():
             table += [*pair, degree, len(channel)]
             channel.update({("shell", key, pair, m): len(channel) + m for m in range(degree + 1)})
-        real = sheet.add_real(key[1:])
         top = max(shell.degrees.values())
+        real = sheet.add_real([*key[1:], *_multinomials(top)])
         return sheet.add_whole([int(key[0]), top, len(shell.degrees), real, *table])
 
     def _write_bells(self, sheet: Sheet, channel: dict[tuple[object, ...], int]) -> int:
@@ -237,6 +237,13 @@ class _Element:
             slot.MOMENTS: sum(len(self.species) * (1 + n) for n in monomials.values())
             + max(monomials.values(), default=0),
         }
+
+
+def _multinomials(top: int) -> list[int]:
+    """d!/(a! b! c!) of all monomials up to degree `top`, in the order of the moments."""
+    return [
+        math.comb(d, t) * math.comb(t, c) for d in range(top + 1) for t in range(d + 1) for c in range(t + 1)
+    ]
 
 
 def write_channels(descriptor: Descriptor, sheet: Sheet) -> list[dict[int, int]]:

@@ -1,4 +1,4 @@
-"""Who computes the forces: a compiled potential inside the compiled loop, or an ASE calculator called from Python."""
+"""Who computes the forces: a compiled potential in the compiled loop, or an ASE calculator from Python."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CompiledDriver:
             np.ascontiguousarray(atoms.cell.array).copy(),
             np.ascontiguousarray(atoms.pbc),
             np.array([float(potential.cutoff), float(skin)]),
-            np.zeros(1, np.int64),
+            np.ones(1, np.int64),
         )
         self.table = self._table()
 
@@ -177,7 +177,8 @@ class CalculatorDriver:
             self.has_pressure = False
         except Exception as error:
             raise CalculatorError(
-                f"calculator {self.name} failed at step {int(state.counter[0]) + 1} ({type(error).__name__}: {error})"
+                f"calculator {self.name} failed at step {int(state.counter[0]) + 1} "
+                f"({type(error).__name__}: {error})"
             ) from error
 
     def advance(
@@ -219,6 +220,6 @@ def make_driver(source: Any, atoms: Atoms, skin: float, needs_stress: bool) -> D
     if isinstance(source, GetPropertiesMixin):
         return CalculatorDriver(source, atoms, needs_stress)
     raise DynamicsError(
-        f"potential is {type(source).__name__}; wanted a compiled potential (species, cutoff, compiled()) or an ASE "
-        "calculator, here or as atoms.calc"
+        f"potential is {type(source).__name__}; wanted a compiled potential (species, cutoff, compiled()) or "
+        "an ASE calculator, here or as atoms.calc"
     )

@@ -14,7 +14,7 @@ from ase import Atoms
 
 from iondiff.dynamics.runner import Run, run
 from iondiff.errors import DynamicsError, MDUnstable
-from iondiff.sampling._workers import local_pool
+from iondiff.processes import local_pool
 
 
 def run_replicas(
@@ -57,7 +57,8 @@ def run_replicas(
     Raises
     ------
     MDUnstable
-        A replica left its bounds; raised after the others have ended, with the number of the replica in its sentence.
+        A replica left its bounds; raised after the others have ended, with the number of the replica in its
+        sentence.
     """
     structures = [atoms] if isinstance(atoms, Atoms) else list(atoms)
     lists = {name: value for name, value in options.items() if isinstance(value, list)}
@@ -65,7 +66,8 @@ def run_replicas(
     count = n_replicas if n_replicas is not None else max(lengths, default=len(structures))
     if count < 1 or lengths - {count}:
         raise DynamicsError(
-            f"{count} replicas, but lists of {sorted(lengths)} structures or options; wanted one value, or one for each"
+            f"{count} replicas, but lists of {sorted(lengths)} structures or options; wanted one value, or "
+            "one for each"
         )
     seeds = [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(count)]
     tasks = []
@@ -76,7 +78,7 @@ def run_replicas(
             chosen["trajectory"] = Path(folder) / f"replica-{k:03d}.traj"
         tasks.append((structures[k % len(structures)], potential, chosen))
     workers = min(count, workers or os.cpu_count() or 1)
-    door: AbstractContextManager[Executor] = (
+    door: AbstractContextManager[Any] = (
         local_pool(workers) if executor is None else nullcontext(executor)
     )
     with door as pool:

@@ -116,7 +116,8 @@ class LennardJones(_Classical):
         epsilon = _by_pair("epsilon", self.epsilon, self.species)
         sigma = _by_pair("sigma", self.sigma, self.species)
         rows = []
-        for pair in itertools.product(self.species, repeat=2):
+        for first, second in itertools.product(self.species, repeat=2):
+            pair = (first, second)
             A, B = 4 * epsilon[pair] * sigma[pair] ** 12, 4 * epsilon[pair] * sigma[pair] ** 6
             rc = self.cutoff
             energy = 0.0 if self.end == "truncated" else A / rc**12 - B / rc**6

@@ -12,7 +12,9 @@ import hashlib
 import io
 import json
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -273,12 +275,16 @@ def _write_state(path: Path, state: _levenberg.State, task: str) -> None:
 def _read_state(path: Path, task: str) -> _levenberg.State | None:
     """The state in a checkpoint, or None if it is damaged or of another training: then start again."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             header = json.loads(archive["header"].tobytes().decode())
             if header["task"] != task:
                 return None
             return _levenberg.State(
                 weights=archive["weights"], best_weights=archive["best_weights"], **header["numbers"]
             )
-    except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile):
+    # A damaged zip or array can fail in any of these ways, some of them in the standard library.
+    except (
+        OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError,
+        RuntimeError, zipfile.BadZipFile, zlib.error, struct.error,
+    ):  # fmt: skip
         return None

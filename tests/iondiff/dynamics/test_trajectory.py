@@ -19,8 +19,8 @@ def frames_of(count, n=5, seed=0):
     positions = generator.normal(0, 100, (n, 3)) + np.cumsum(generator.normal(0, 0.3, (count, n, 3)), axis=0)
     return [
         {
-            "step": np.int64(10 * k), "time_ps": 0.02 * k, "cell": CELL * (1 + 0.001 * k), "potential_eV": -1.5 * k,
-            "temperature_K": 300.0 + k, "positions": positions[k],
+            "step": np.int64(10 * k), "time_ps": 0.02 * k, "cell": CELL * (1 + 0.001 * k),
+            "potential_eV": -1.5 * k, "temperature_K": 300.0 + k, "positions": positions[k],
             "velocities": generator.normal(0, 0.01, (n, 3)).astype(np.float32),
         }
         for k in range(count)
