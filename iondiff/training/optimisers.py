@@ -63,7 +63,9 @@ class LevenbergMarquardt:
         rows: list[np.ndarray] = []
         for count, k in enumerate(self.which):
             importance = self.importance.rows[k].astype(np.float32)
-            forces = np.flatnonzero((importance[:-7] > 0) & (generator.random(len(importance) - 7) < self.share))
+            forces = np.flatnonzero(
+                (importance[:-7] > 0) & (generator.random(len(importance) - 7) < self.share)
+            )
             others = np.flatnonzero(importance[-7:] > 0) + len(importance) - 7
             picked = np.concatenate([forces, others])
             jacobian = self.problem.jacobian(weights.astype(np.float32), k, picked)
@@ -275,9 +277,7 @@ class KalmanFilter:
             factor = np.linalg.cholesky(0.5 * (inner + inner.T))
             step = spread @ cho_solve((factor, True), errors)
             narrow = np.asfortranarray(solve_triangular(factor, spread.T, lower=True))
-            covariance = blas.dsyrk(
-                -1.0, narrow, beta=1.0, c=covariance, trans=1, lower=1, overwrite_c=1
-            )
+            covariance = blas.dsyrk(-1.0, narrow, beta=1.0, c=covariance, trans=1, lower=1, overwrite_c=1)
         self.state["weights"] = self.state["weights"] + step
         if forgetting < 1.0 - 1e-10:
             covariance /= forgetting

@@ -132,12 +132,20 @@ class Problem:
         wanted = np.full(3 * n + 7, -1)
         wanted[picked] = np.arange(len(picked))
         jacobian = np.zeros((len(picked), len(weights)), dtype=dtype)
-        for element in np.unique(d.species):
-            self._element_jacobian(weights, d, int(element), wanted, layout.starts[element], jacobian)
+        # Matrix products raise floating-point flags in lanes that nobody reads; overflow shows in the loss.
+        with np.errstate(all="ignore"):
+            for element in np.unique(d.species):
+                self._element_jacobian(weights, d, int(element), wanted, layout.starts[element], jacobian)
         return jacobian
 
     def _element_jacobian(
-        self, weights: np.ndarray, d: Described, element: int, wanted: np.ndarray, start: int, jacobian: np.ndarray
+        self,
+        weights: np.ndarray,
+        d: Described,
+        element: int,
+        wanted: np.ndarray,
+        start: int,
+        jacobian: np.ndarray,
     ) -> None:
         """The columns of one element's weights; see the head of the kernels for the names."""
         flat, dtype = self.flat, weights.dtype

@@ -33,7 +33,14 @@ class DataSection(Section):
     """Name of the forces (arrays)."""
     stress_key: str = "stress"
     """Name of the stress (info)."""
-    stress_order: tuple[Literal["xx", "yy", "zz", "yz", "xz", "xy"], ...] = ("xx", "yy", "zz", "yz", "xz", "xy")
+    stress_order: tuple[Literal["xx", "yy", "zz", "yz", "xz", "xy"], ...] = (
+        "xx",
+        "yy",
+        "zz",
+        "yz",
+        "xz",
+        "xy",
+    )
     """What the six numbers of a stress are, as ASE reads them; for files that were written in another order."""
     missing: Literal["refuse", "allow"] = "refuse"
     """Structures without the energies or forces that the loss asks for: refuse them, or use what they have."""
@@ -42,7 +49,6 @@ class DataSection(Section):
     (per atom, forces) multiply it."""
     reference_energies: dict[str, float] = {}
     """eV an atom of each element; fitted to the training energies where none are given."""
-
 
     @field_validator("stress_order")
     @classmethod
