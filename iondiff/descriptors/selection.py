@@ -42,7 +42,8 @@ class LinearModel:
 
     def error(self, chosen: Sequence[int] | np.ndarray) -> float:
         """Sum of squares left by the best linear model in these functions."""
-        a = self.matrix[np.ix_(chosen, chosen)]
+        chosen = np.asarray(chosen)
+        a = self.matrix[chosen][:, chosen]
         a = a + 1e-9 * np.trace(a) / max(len(a), 1) * np.eye(len(a))
         b = self.vector[chosen]
         return float(self.square - b @ np.linalg.solve(a, b))
@@ -90,24 +91,16 @@ def select(
     if count >= m:
         return np.arange(m)
     scaled = whitened_columns(values)
-    generator = np.random.default_rng(seed)
-    match method:
-        case "random":
-            chosen = generator.permutation(m)[:count]
-        case "pca":
-            chosen = _principal(scaled, count)
-        case "cur":
-            chosen = _cur(scaled, count)
-        case "farthest":
-            chosen = _farthest(scaled, count)
-        case "pearson":
-            chosen = _uncorrelated(scaled, count)
-        case "lasso":
-            chosen = _lasso(model, count, np.arange(m))  # type: ignore[arg-type]
-        case "group-lasso":
-            chosen = _lasso(model, count, np.arange(m) if groups is None else np.asarray(groups))  # type: ignore[arg-type]
-        case _:
-            chosen = _genetic(model, count, generator)  # type: ignore[arg-type]
+    if method == "random":
+        chosen = np.random.default_rng(seed).permutation(m)[:count].tolist()
+    elif model is None or method not in NEEDS_MODEL:
+        unfitted = {"pca": _principal, "cur": _cur, "farthest": _farthest, "pearson": _uncorrelated}
+        chosen = unfitted[method](scaled, count)
+    elif method == "genetic":
+        chosen = _genetic(model, count, np.random.default_rng(seed))
+    else:
+        single = method == "lasso" or groups is None
+        chosen = _lasso(model, count, np.arange(m) if single else np.asarray(groups))
     return np.sort(np.asarray(chosen, dtype=np.int64))
 
 

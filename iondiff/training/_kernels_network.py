@@ -73,7 +73,7 @@ def _value(weights, layers, start, kinds, h, s, q, ubar, tbar):
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _add_energy_row(layers, start, factor, h, ubar, row):
-    """row += factor · ∂E/∂weights."""
+    """Row += factor · ∂E/∂weights."""
     at = start
     for k in range(1, len(layers)):
         n_in, n_out = layers[k - 1], layers[k]
@@ -87,7 +87,7 @@ def _add_energy_row(layers, start, factor, h, ubar, row):
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _add_slope_row(weights, layers, start, h, s, q, ubar, tbar, t, u, zbar, hbar, row):
-    """row += ∂/∂weights of the derivative of E along t[0]."""
+    """Row += ∂/∂weights of the derivative of E along t[0]."""
     depth = len(layers) - 1
     at = start
     for k in range(1, depth + 1):

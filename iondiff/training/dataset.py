@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ase.db
 import ase.io
@@ -84,6 +85,7 @@ def read_structures(path: str | Path, section: DataSection) -> list[Labelled]:
     path = Path(path)
     if not path.exists():
         raise TrainingError(f"data file {path} does not exist")
+    frames: Any
     try:
         if path.name.endswith("input.data"):
             frames = _read_input_data(path, section.units)
@@ -310,7 +312,7 @@ def fit_reference_energies(
     size = np.maximum(counts.sum(axis=1), 1)
     free = [k for k, e in enumerate(species) if e not in given]
     reference = np.array([given.get(e, 0.0) for e in species])
-    if free and len(known):
+    if free and known:
         rest = (energies - counts @ reference) / size
         reference[free] = np.linalg.lstsq(counts[:, free] / size[:, None], rest, rcond=None)[0]
     return reference

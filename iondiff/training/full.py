@@ -170,29 +170,13 @@ def _gather(
     for extra in (validation, test):
         if extra:
             dataset.check_labels(extra, **demands)  # type: ignore[arg-type]
-    known = {symbol for s in training for symbol in s.atoms.get_chemical_symbols()}
-    for s in (*validation, *test):
-        unknown = sorted(set(s.atoms.get_chemical_symbols()) - known)
-        if unknown:
-            raise TrainingError(f"{s.source} holds {', '.join(unknown)}, which is in no training structure")
+    _refuse_strangers(training, [*validation, *test])
     drawn: list[Labelled] = []
-    if section.test_fraction:
-        stay, out = dataset.split(training, section.test_fraction, config.seed + 1)
-        if not out:
-            raise TrainingError(
-                f"test_fraction = {section.test_fraction} of {len(training)} structures leaves the test set empty; "
-                "raise it, or name test files in [data] test"
-            )
-        training, drawn = [training[k] for k in stay], [training[k] for k in out]
     held: list[Labelled] = []
+    if section.test_fraction:
+        training, drawn = _draw(training, section.test_fraction, config.seed + 1, "test")
     if section.validation_fraction and not validation:
-        stay, out = dataset.split(training, section.validation_fraction, config.seed)
-        if not out:
-            raise TrainingError(
-                f"validation_fraction = {section.validation_fraction} of {len(training)} structures leaves the "
-                "validation set empty; raise it, or set it to 0 to train without early stopping"
-            )
-        training, held = [training[k] for k in stay], [training[k] for k in out]
+        training, held = _draw(training, section.validation_fraction, config.seed, "validation")
     if not training:
         raise TrainingError("validation and test took all structures; nothing is left to train on")
     everything = [*training, *validation, *held, *test, *drawn]
@@ -205,6 +189,29 @@ def _gather(
     a, b = len(training), len(training) + len(validation) + len(held)
     where = _Data(everything, list(range(a)), list(range(a, b)), list(range(b, len(everything))))
     return where, messages
+
+
+def _draw(
+    structures: list[Labelled], fraction: float, seed: int, name: str
+) -> tuple[list[Labelled], list[Labelled]]:
+    """What stays and what is held out."""
+    stay, out = dataset.split(structures, fraction, seed)
+    if not out and name == "validation" and len(structures) > 1:
+        stay, out = list(range(len(structures) - 1)), [len(structures) - 1]
+    if not out:
+        raise TrainingError(
+            f"{name}_fraction = {fraction} of {len(structures)} structures leaves the {name} set empty; raise it, or "
+            f"name files in [data] {name}"
+        )
+    return [structures[k] for k in stay], [structures[k] for k in out]
+
+
+def _refuse_strangers(training: Sequence[Labelled], others: Sequence[Labelled]) -> None:
+    known = {symbol for s in training for symbol in s.atoms.get_chemical_symbols()}
+    for s in others:
+        unknown = sorted(set(s.atoms.get_chemical_symbols()) - known)
+        if unknown:
+            raise TrainingError(f"{s.source} holds {', '.join(unknown)}, which is in no training structure")
 
 
 @dataclass(frozen=True)

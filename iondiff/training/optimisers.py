@@ -247,8 +247,8 @@ class KalmanFilter:
         self.streams, self.forces, self.force_updates, self.seed = streams, forces, force_updates, seed
         self.lambda0 = forgetting[1]
         # Rows are weighted such that a force component of the whole set has weight 1 on average.
-        forces = np.concatenate([importance.rows[k][:-7] for k in which])
-        rows = forces if (forces > 0).any() else np.array([importance.rows[k][-7] for k in which])
+        rows = np.concatenate([importance.rows[k][:-7] for k in which])
+        rows = rows if (rows > 0).any() else np.array([importance.rows[k][-7] for k in which])
         self.unit = 1.0 / float(np.sqrt((rows[rows > 0] ** 2).mean()))
         self.state = {
             "weights": weights.astype(float),
@@ -256,7 +256,7 @@ class KalmanFilter:
             "lambda": np.array(forgetting[0]),
         }
 
-    def _update(self, errors: np.ndarray, columns: np.ndarray) -> None:
+    def update(self, errors: np.ndarray, columns: np.ndarray) -> None:
         """One update with m errors (target minus prediction) and their derivatives, columns (n_weights, m)."""
         covariance = self.state["covariance"]
         columns = np.asfortranarray(columns)
@@ -313,7 +313,7 @@ class KalmanFilter:
             errors.append((self.problem.targets[k] - predicted)[picked] * scale)
             columns.append(jacobian.T * scale)
         if errors and sum(len(e) for e in errors):
-            self._update(np.concatenate(errors), np.concatenate(columns, axis=1).astype(float))
+            self.update(np.concatenate(errors), np.concatenate(columns, axis=1).astype(float))
 
 
 def _times(rate: float, generator: np.random.Generator) -> int:

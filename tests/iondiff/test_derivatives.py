@@ -26,8 +26,8 @@ def all_kinds(centre):
     functions = []
     for kind, options in KINDS:
         n = 0 if "W" in kind else 2 if kind[1] in "45" else 1
-        for neighbours in {0: [()], 1: [("Na",), ("Cl",)], 2: [("Na", "Na"), ("Na", "Cl")]}[n]:
-            functions.append(SymmetryFunction(kind, centre, neighbours, 5.0, **options))
+        combinations = {0: [()], 1: [("Na",), ("Cl",)], 2: [("Na", "Na"), ("Na", "Cl")]}[n]
+        functions += [SymmetryFunction(kind, centre, c, 5.0, **options) for c in combinations]
     return functions
 
 

@@ -111,7 +111,9 @@ def test_the_saved_potential_says_what_the_error_table_was_made_of(trained):
     reference = atoms.calc.results
     atoms.calc = potential.calculator()
     at = training.parity["structure"].index("structures[7]")
-    assert atoms.get_potential_energy() / 4 == pytest.approx(training.parity["predicted_eV_atom"][at], abs=1e-9)
+    assert atoms.get_potential_energy() / 4 == pytest.approx(
+        training.parity["predicted_eV_atom"][at], abs=1e-9
+    )
     rmse = np.sqrt(((atoms.get_forces() - reference["forces"]) ** 2).mean())
     assert rmse == pytest.approx(training.parity["force_rmse_eV_A"][at], rel=1e-5)
 
@@ -175,7 +177,8 @@ def test_a_finished_training_is_not_done_again(trained, tmp_path):
 def test_a_killed_training_ends_at_the_same_last_digit(tmp_path, kind):
     write(tmp_path / "data.extxyz", structures(20))
     settings = config(
-        optimiser={"kind": kind, "epochs": 40, "patience": 40}, data={"train": [str(tmp_path / "data.extxyz")]}
+        optimiser={"kind": kind, "epochs": 40, "patience": 40},
+        data={"train": [str(tmp_path / "data.extxyz")]},
     )
     script = tmp_path / "go.py"
     script.write_text(
@@ -187,7 +190,9 @@ def test_a_killed_training_ends_at_the_same_last_digit(tmp_path, kind):
     )
     command = [sys.executable, str(script)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*command, str(tmp_path / "whole")], check=True, env=environment, stdout=subprocess.DEVNULL
+    )
     killed = 0
     for epoch in (3, 11, 29):
         with subprocess.Popen(
@@ -198,7 +203,9 @@ def test_a_killed_training_ends_at_the_same_last_digit(tmp_path, kind):
                     process.send_signal(signal.SIGKILL)
                     killed += 1
     assert killed == 3
-    subprocess.run([*command, str(tmp_path / "killed")], check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*command, str(tmp_path / "killed")], check=True, env=environment, stdout=subprocess.DEVNULL
+    )
     for name in ("potential.nnp", "parity.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
 
@@ -244,7 +251,9 @@ def test_weights_of_structures_count():
     assert miss[1] < 0.7 * miss[0]
 
 
-@pytest.mark.parametrize("method", ["pca", "cur", "farthest", "pearson", "lasso", "group-lasso", "genetic", "random"])
+@pytest.mark.parametrize(
+    "method", ["pca", "cur", "farthest", "pearson", "lasso", "group-lasso", "genetic", "random"]
+)
 def test_a_selection_of_functions_is_what_the_network_gets(method):
     settings = config(
         descriptors={"selection": {"method": method, "count": 6}}, optimiser={"epochs": 1},
@@ -330,7 +339,10 @@ def test_a_loss_that_overflows_stops_and_keeps_the_last_good_weights():
     settings = config(
         optimiser={"kind": "adamw", "rate": 1e30, "epochs": 6, "batch": 8}, data={"validation_fraction": 0.0}
     )
-    with np.errstate(all="ignore"), pytest.warns(TrainingWarning, match="no longer finite in epoch 2.*epoch 1 are"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.warns(TrainingWarning, match="no longer finite in epoch 2.*epoch 1 are"),
+    ):
         training = train(settings, structures=structures(8))
     assert np.isfinite(training.potential.networks[0].flat()).all()
     assert training.members[0]["epochs"] == 2
@@ -339,7 +351,9 @@ def test_a_loss_that_overflows_stops_and_keeps_the_last_good_weights():
 def test_keys_that_do_not_exist_are_answered_with_the_nearest(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("[data]\ntrain = ['a.extxyz']\n[optimiser]\nepoch = 3\n")
-    with pytest.raises(ConfigError, match=r"unknown key 'optimiser.epoch'; the nearest known one is 'epochs'"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key 'optimiser.epoch'; the nearest known one is 'epochs'"
+    ):
         read_training_config(path)
     path.write_text("[data]\ntrain = ['a.extxyz']\n[loss]\nforce_weight = 2.0\n")
     with pytest.raises(ConfigError, match=r"loss.force_weight is 2.0"):
@@ -353,7 +367,9 @@ def test_stress_in_another_order_is_put_right():
     order = ("xx", "yy", "zz", "xy", "yz", "xz")
     straight = label(atoms, DataSection(), "a").virial
     stress = atoms.calc.results["stress"]
-    atoms.calc.results["stress"] = np.array([stress[0], stress[1], stress[2], stress[5], stress[3], stress[4]])
+    atoms.calc.results["stress"] = np.array(
+        [stress[0], stress[1], stress[2], stress[5], stress[3], stress[4]]
+    )
     np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
 
 
