@@ -125,14 +125,43 @@ def label_command(
 
 @app.command("train")
 def train_command(config: ConfigArgument, output: OutputOption) -> None:
-    """Train the guest network of a configuration and print its errors.
+    """Train the potential of a configuration and print its errors.
+
+    A configuration with a table [data] trains a potential for all atoms (docs/training.md); one of a run, with
+    [host], its guest network. Started again in the same folder, it goes on where it stopped.
+
+    Example: diffusion-network train case_studies/elements/Si.toml --output runs/si
 
     Example: diffusion-network train case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
     from iondiff.console import print_training
+    from iondiff.tables import read_toml
 
+    tables = read_toml(config)
+    if "data" in tables and "host" not in tables:
+        _train_full(config, output)
+        return
     _walk_road(config, output, "train")
     print_training(output)
+
+
+def _train_full(config: Path, output: Path) -> None:
+    import warnings
+
+    from iondiff.training import TrainingWarning, train
+    from iondiff.training.results import print_errors
+
+    with warnings.catch_warnings(record=True) as caught, StageBars() as bars:
+        warnings.simplefilter("always", TrainingWarning)
+        training = train(config, output, progress=bars)
+    for warning in caught:
+        console.print(f"warning: {warning.message}", markup=False, soft_wrap=True)
+    for number, member in enumerate(training.members):
+        console.print(f"member {number}: best epoch {member['best_epoch']}, {member['stopped']}")
+    print_errors(
+        training.errors, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+    )
+    console.print(f"potential, error table, learning curves: {output}", soft_wrap=True)
 
 
 @app.command("search")

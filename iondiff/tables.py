@@ -60,10 +60,16 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         *sections, key = (str(part) for part in first["loc"])
         known = _known_keys(sections, model)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        return f"unknown key {place!r}; the nearest known one is {near[0]!r}, all of them: {', '.join(known)}"
+        every = ", ".join(known)
+        return f"unknown key {_short(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
     if first["type"] == "missing":
         return f"{place} is missing; wanted {place} = ..."
-    return f"{place} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{place} is {_short(repr(first['input']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _short(text: object, longest: int = 300) -> str:
+    words = " ".join(str(text).split())
+    return words if len(words) <= longest else words[:longest] + " ..."
 
 
 def _known_keys(sections: list[str], root: type[BaseModel]) -> list[str]:

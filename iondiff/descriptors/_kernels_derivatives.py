@@ -18,7 +18,7 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @njit(cache=True, error_model="numpy")
-def core(kind, x):  # noqa: PLR0911 - one line a kind
+def core(kind, x):
     """Value and derivative of cutoff kind 4 to 8 at 0 ≤ x < 1; 1 at 0, flat 0 at 1."""
     if kind == 4:
         y = 1.0 - x * x

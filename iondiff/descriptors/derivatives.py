@@ -9,7 +9,7 @@ is kept in a file that the operating system maps.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,14 @@ class FlatFunctions:
         Per element, in the order of its network's inputs.
     """
 
-    def __init__(self, functions: dict[str, Sequence[SymmetryFunction]]) -> None:
+    def __init__(self, functions: Mapping[str, Sequence[SymmetryFunction]]) -> None:
         self.species = tuple(sorted(functions, key=atomic_numbers.__getitem__))
         self.functions = {symbol: tuple(functions[symbol]) for symbol in self.species}
         code = {symbol: k for k, symbol in enumerate(self.species)}
         self.numbers = np.array([atomic_numbers[symbol] for symbol in self.species], dtype=float)
         self.sizes = np.array([len(self.functions[symbol]) for symbol in self.species], dtype=np.int64)
         bells: dict[tuple[float, ...], int] = {}
+        group: tuple[int, ...]
         radial: list[list[int]] = []
         groups: list[list[int]] = []
         angles: list[list[float]] = []

@@ -73,7 +73,7 @@ def _value(weights, layers, start, kinds, h, s, q, ubar, tbar):
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
 def _add_energy_row(layers, start, factor, h, ubar, row):
-    """row += factor · ∂E/∂weights."""
+    """Row += factor · ∂E/∂weights."""
     at = start
     for k in range(1, len(layers)):
         n_in, n_out = layers[k - 1], layers[k]
@@ -86,8 +86,8 @@ def _add_energy_row(layers, start, factor, h, ubar, row):
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
-def _add_slope_row(weights, layers, start, sign, h, s, q, ubar, tbar, t, u, zbar, hbar, row):
-    """row += sign · ∂/∂weights of the derivative of E along t[0]."""
+def _add_slope_row(weights, layers, start, h, s, q, ubar, tbar, t, u, zbar, hbar, row):
+    """Row += ∂/∂weights of the derivative of E along t[0]."""
     depth = len(layers) - 1
     at = start
     for k in range(1, depth + 1):
@@ -108,11 +108,11 @@ def _add_slope_row(weights, layers, start, sign, h, s, q, ubar, tbar, t, u, zbar
         for o in range(n_out):
             z = hbar[k, o] * s[k, o] + tbar[k, o] * u[k, o] * q[k, o]
             zbar[k, o] = z
-            along, across = sign * ubar[k, o], sign * z
+            along = ubar[k, o]
             part = row[at + o * n_in : at + (o + 1) * n_in]
             for m in range(n_in):
-                part[m] += along * t[k - 1, m] + across * h[k - 1, m]
-            row[at + n_in * n_out + o] += across
+                part[m] += along * t[k - 1, m] + z * h[k - 1, m]
+            row[at + n_in * n_out + o] += z
             if k > 1:
                 for m in range(n_in):
                     hbar[k - 1, m] += weights[at + o * n_in + m] * z
@@ -121,14 +121,12 @@ def _add_slope_row(weights, layers, start, sign, h, s, q, ubar, tbar, t, u, zbar
 @njit(cache=True, error_model="numpy", fastmath=_FAST)
 def rows(
     weights, layers, starts, kinds, shift, factor, species, values, first, index, vectors, pair_class,
-    class_columns, class_size, offset, derivatives, out, mode, adjoint, wanted, jacobian,
+    class_columns, class_size, offset, derivatives, out, adjoint, gradient,
 ):  # fmt: skip
-    """Predictions of one structure and, on demand, their derivatives by the weights.
+    """Predictions of one structure into `out` (3n + 7,); gradient += adjoint (3n + 7,) · their derivatives.
 
-    mode 0: predictions into `out` (3n + 7,). mode 1: these, and jacobian[wanted[r]] (n_weights,) += the
-    derivatives of row r where wanted (3n + 7,) is not negative. mode 2: jacobian[0] += adjoint (3n + 7,) ·
-    their derivatives, without forming them.
-    All floats but `values`, `vectors` and `derivatives` are of the type of `weights`.
+    With an empty `adjoint` only the predictions. Floats other than `values`, `vectors` and `derivatives` are of
+    the type of `weights`.
     """
     n = len(species)
     widest = layers.max()
@@ -137,23 +135,14 @@ def rows(
     work = np.zeros((8, depth + 1, widest), weights.dtype)
     h, s, q, ubar, tbar, t, u, zbar = work[0], work[1], work[2], work[3], work[4], work[5], work[6], work[7]
     hbar = np.zeros((depth + 1, widest), weights.dtype)
-    special = np.zeros((9, widest), weights.dtype)
     slope = np.zeros(widest, weights.dtype)
     out[:] = 0.0
     energy = 3 * n
     for i in range(n):
         e = species[i]
-        m_in = layers[e, 0]
-        for m in range(m_in):
+        for m in range(layers[e, 0]):
             h[0, m] = (values[i, m] - shift[e, m]) * factor[e, m]
         out[energy] += _value(weights, layers[e], starts[e], kinds, h, s, q, ubar, tbar)
-        if mode == 1:
-            if wanted[energy] >= 0:
-                _add_energy_row(layers[e], starts[e], zero + 1, h, ubar, jacobian[wanted[energy]])
-            special[:] = 0.0
-        elif mode == 2:
-            _add_energy_row(layers[e], starts[e], adjoint[energy], h, ubar, jacobian[0])
-            special[0] = 0.0
         for p in range(first[i], first[i + 1]):
             j, kind, at = index[p], pair_class[p], offset[p]
             size = class_size[kind]
@@ -172,57 +161,134 @@ def rows(
                 elif k == 2:
                     out[energy + 4] += x * vectors[p, 1]
                     out[energy + 5] += x * vectors[p, 0]
-            if mode == 1:
+        if len(adjoint) == 0:
+            continue
+        _add_energy_row(layers[e], starts[e], adjoint[energy], h, ubar, gradient)
+        # The derivative is linear in the direction: one sum of all directions does.
+        t[0] = 0.0
+        for p in range(first[i], first[i + 1]):
+            j, kind, at = index[p], pair_class[p], offset[p]
+            size = class_size[kind]
+            for k in range(3):
+                a = adjoint[3 * i + k] - adjoint[3 * j + k] + adjoint[energy + 1 + k] * vectors[p, k]
+                if k == 1:
+                    a += adjoint[energy + 6] * vectors[p, 0]
+                elif k == 2:
+                    a += adjoint[energy + 4] * vectors[p, 1] + adjoint[energy + 5] * vectors[p, 0]
                 for c in range(size):
                     column = class_columns[kind, c]
-                    f = factor[e, column]
-                    x, y, z = derivatives[at + c], derivatives[at + size + c], derivatives[at + 2 * size + c]
-                    special[0, column] -= f * x
-                    special[1, column] -= f * y
-                    special[2, column] -= f * z
-                    special[3, column] += f * x * vectors[p, 0]
-                    special[4, column] += f * y * vectors[p, 1]
-                    special[5, column] += f * z * vectors[p, 2]
-                    special[6, column] += f * z * vectors[p, 1]
-                    special[7, column] += f * z * vectors[p, 0]
-                    special[8, column] += f * y * vectors[p, 0]
-            elif mode == 2:
-                for k in range(3):
-                    a = adjoint[3 * i + k] - adjoint[3 * j + k] + adjoint[energy + 1 + k] * vectors[p, k]
-                    if k == 1:
-                        a += adjoint[energy + 6] * vectors[p, 0]
-                    elif k == 2:
-                        a += adjoint[energy + 4] * vectors[p, 1] + adjoint[energy + 5] * vectors[p, 0]
-                    for c in range(size):
-                        column = class_columns[kind, c]
-                        special[0, column] += a * factor[e, column] * derivatives[at + k * size + c]
-        if mode == 2:
-            t[0, :m_in] = special[0, :m_in]
-            _add_slope_row(
-                weights, layers[e], starts[e], zero + 1, h, s, q, ubar, tbar, t, u, zbar, hbar, jacobian[0]
-            )
-        elif mode == 1:
-            for p in range(first[i], first[i + 1]):
-                kind, at = pair_class[p], offset[p]
-                size = class_size[kind]
-                for k in range(3):
-                    row = wanted[3 * index[p] + k]
-                    if row < 0:
-                        continue
-                    for m in range(m_in):
-                        t[0, m] = 0.0
-                    for c in range(size):
-                        column = class_columns[kind, c]
-                        t[0, column] = factor[e, column] * derivatives[at + k * size + c]
-                    _add_slope_row(
-                        weights, layers[e], starts[e], zero - 1, h, s, q, ubar, tbar, t, u, zbar, hbar,
-                        jacobian[row],
-                    )  # fmt: skip
-            for d in range(9):
-                row, sign = (wanted[3 * i + d], zero - 1) if d < 3 else (wanted[energy + d - 2], zero + 1)
-                if row < 0:
+                    t[0, column] += a * factor[e, column] * derivatives[at + k * size + c]
+        _add_slope_row(weights, layers[e], starts[e], h, s, q, ubar, tbar, t, u, zbar, hbar, gradient)
+
+
+@njit(cache=True, error_model="numpy")
+def count_directions(element, wanted, species, first, index, counts):
+    """counts[w] = number of (centre of this element, direction) pairs that move row w."""
+    n = len(species)
+    counts[:] = 0
+    for i in range(n):
+        if species[i] != element:
+            continue
+        for k in range(3):
+            if wanted[3 * i + k] >= 0:
+                counts[wanted[3 * i + k]] += 1
+        for p in range(first[i], first[i + 1]):
+            for k in range(3):
+                w = wanted[3 * index[p] + k]
+                if w >= 0:
+                    counts[w] += 1
+        for k in range(6):
+            if wanted[3 * n + 1 + k] >= 0:
+                counts[wanted[3 * n + 1 + k]] += 1
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST)
+def collect_directions(
+    element, local, wanted, species, first, index, vectors, pair_class, class_columns, class_size, offset,
+    derivatives, factor, begin, centre, tangent,
+):  # fmt: skip
+    """Directions in the space of scaled functions along which each wanted row differentiates, row by row.
+
+    Row w has entries begin[w] to begin[w + 1] of `centre` (index among the atoms of this element, `local`) and
+    `tangent` (m,); signs are in it.
+    """
+    n = len(species)
+    m = tangent.shape[1]
+    cursor = begin[:-1].copy()
+    own = np.zeros((9, m), tangent.dtype)
+    for i in range(n):
+        if species[i] != element:
+            continue
+        own[:] = 0.0
+        for p in range(first[i], first[i + 1]):
+            kind, at = pair_class[p], offset[p]
+            size = class_size[kind]
+            x, y, z = vectors[p, 0], vectors[p, 1], vectors[p, 2]
+            for c in range(size):
+                column = class_columns[kind, c]
+                f = factor[column]
+                vx, vy, vz = (
+                    f * derivatives[at + c], f * derivatives[at + size + c], f * derivatives[at + 2 * size + c]
+                )  # fmt: skip
+                own[0, column] += vx
+                own[1, column] += vy
+                own[2, column] += vz
+                own[3, column] += vx * x
+                own[4, column] += vy * y
+                own[5, column] += vz * z
+                own[6, column] += vz * y
+                own[7, column] += vz * x
+                own[8, column] += vy * x
+            for k in range(3):
+                w = wanted[3 * index[p] + k]
+                if w < 0:
                     continue
-                t[0, :m_in] = special[d, :m_in]
-                _add_slope_row(
-                    weights, layers[e], starts[e], sign, h, s, q, ubar, tbar, t, u, zbar, hbar, jacobian[row]
-                )
+                centre[cursor[w]] = local[i]
+                row = tangent[cursor[w]]
+                row[:] = 0.0
+                for c in range(size):
+                    column = class_columns[kind, c]
+                    row[column] = -factor[column] * derivatives[at + k * size + c]
+                cursor[w] += 1
+        for k in range(9):
+            w = wanted[3 * i + k] if k < 3 else wanted[3 * n + k - 2]
+            if w >= 0:
+                centre[cursor[w]] = local[i]
+                tangent[cursor[w]] = own[k]
+                cursor[w] += 1
+
+
+@njit(cache=True, error_model="numpy")
+def accumulate(begin, centre, ubar, zbar, tangent, h, start, jacobian):
+    """For every row, Σ ubar ⊗ t + zbar ⊗ h into the columns of one layer, as one product of matrices."""
+    n_out, n_in = ubar.shape[1], h.shape[1]
+    longest = 0
+    for w in range(len(begin) - 1):
+        longest = max(longest, begin[w + 1] - begin[w])
+    left = np.empty((2 * longest, n_out), ubar.dtype)
+    right = np.empty((2 * longest, n_in), ubar.dtype)
+    for w in range(len(begin) - 1):
+        a, count = begin[w], begin[w + 1] - begin[w]
+        if count == 0:
+            continue
+        for d in range(count):
+            c = centre[a + d]
+            left[d] = ubar[c]
+            left[count + d] = zbar[a + d]
+            right[d] = tangent[a + d]
+            right[count + d] = h[c]
+        row = jacobian[w, start : start + n_out * n_in].reshape(n_out, n_in)
+        np.dot(left[: 2 * count].T, right[: 2 * count], row)
+        for o in range(n_out):
+            x = ubar[0, 0] * 0
+            for d in range(count):
+                x += zbar[a + d, o]
+            jacobian[w, start + n_out * n_in + o] = x
+
+
+@njit(cache=True, error_model="numpy")
+def activate(kind, z, h, s, q):
+    """Values, slopes and curvatures of a whole layer."""
+    for i in range(z.shape[0]):
+        for o in range(z.shape[1]):
+            h[i, o], s[i, o], q[i, o] = activation(kind, z[i, o])

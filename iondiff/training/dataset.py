@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ase.db
 import ase.io
@@ -21,7 +22,11 @@ from iondiff.training.settings import VOIGT, DataSection
 
 _FEWEST_ATOMS = 10  # environments of an element; fewer cannot teach its network anything
 _OUTLIER_EV = 1.0  # an atom; further from all others than this and ten times their spread is named
-_UNITS = {"Hartree": ase.units.Hartree, "kcal/mol": ase.units.kcal / ase.units.mol, "Rydberg": ase.units.Rydberg}
+_UNITS = {
+    "Hartree": ase.units.Hartree,
+    "kcal/mol": ase.units.kcal / ase.units.mol,
+    "Rydberg": ase.units.Rydberg,
+}
 LENGTHS = {"angstrom": 1.0, "bohr": ase.units.Bohr}
 ENERGIES = {"ev": 1.0, "hartree": ase.units.Hartree}
 
@@ -80,6 +85,7 @@ def read_structures(path: str | Path, section: DataSection) -> list[Labelled]:
     path = Path(path)
     if not path.exists():
         raise TrainingError(f"data file {path} does not exist")
+    frames: Any
     try:
         if path.name.endswith("input.data"):
             frames = _read_input_data(path, section.units)
@@ -114,7 +120,9 @@ def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
     energy = results.get("energy", np.nan) if section.energy_key == "energy" else np.nan
     energy = float(atoms.info.get(section.energy_key, energy))
     forces = results.get("forces") if section.forces_key == "forces" else None
-    forces = np.asarray(atoms.arrays.get(section.forces_key, forces if forces is not None else np.full((n, 3), np.nan)))
+    forces = np.asarray(
+        atoms.arrays.get(section.forces_key, forces if forces is not None else np.full((n, 3), np.nan))
+    )
     stress = results.get("stress") if section.stress_key == "stress" else None
     stress = atoms.info.get(section.stress_key, stress)
     virial = np.full(6, np.nan)
@@ -131,12 +139,21 @@ def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
     weight = float(atoms.info.get("weight", 1.0)) * section.weights.get(config_type, 1.0)
     atom_weights = np.asarray(atoms.arrays.get("weight", np.ones(n)), dtype=float)
     infinite = [
-        name for name, value in (("energy", energy), ("forces", forces), ("stress", virial)) if np.isinf(value).any()
+        name
+        for name, value in (("energy", energy), ("forces", forces), ("stress", virial))
+        if np.isinf(value).any()
     ]
     partial = np.isnan(forces).any() and not np.isnan(forces).all()
-    if infinite or partial or not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
+    if (
+        infinite
+        or partial
+        or not np.isfinite(atoms.positions).all()
+        or not np.isfinite(atoms.cell.array).all()
+    ):
         what = infinite[0] if infinite else "forces" if partial else "positions or cell"
-        raise TrainingError(f"{source}: {what} hold numbers that are not finite; redo or remove the structure")
+        raise TrainingError(
+            f"{source}: {what} hold numbers that are not finite; redo or remove the structure"
+        )
     if n == 0:
         raise TrainingError(f"{source} has no atoms; remove it")
     if not (weight > 0 and np.isfinite(weight) and (atom_weights >= 0).all()):
@@ -188,7 +205,9 @@ def _read_input_data(path: Path, units: tuple[str, str]) -> list[Atoms]:
                 atoms.calc = SinglePointCalculator(atoms, energy=total, forces=forces)
                 frames.append(atoms)
         except (ValueError, IndexError, KeyError) as error:
-            raise TrainingError(f"{path}, line {number}: {line.strip()!r} is not understood ({error})") from error
+            raise TrainingError(
+                f"{path}, line {number}: {line.strip()!r} is not understood ({error})"
+            ) from error
     return frames
 
 
@@ -285,13 +304,15 @@ def fit_reference_energies(
 ) -> np.ndarray:
     """(n_species,) eV an atom: least squares of the energies by composition, what is given held fixed."""
     known = [s for s in structures if np.isfinite(s.energy)]
-    counts = np.array([[s.atoms.get_chemical_symbols().count(e) for e in species] for s in known], dtype=float)
+    counts = np.array(
+        [[s.atoms.get_chemical_symbols().count(e) for e in species] for s in known], dtype=float
+    )
     counts = counts.reshape(-1, len(species))
     energies = np.array([s.energy for s in known])
     size = np.maximum(counts.sum(axis=1), 1)
     free = [k for k, e in enumerate(species) if e not in given]
     reference = np.array([given.get(e, 0.0) for e in species])
-    if free and len(known):
+    if free and known:
         rest = (energies - counts @ reference) / size
         reference[free] = np.linalg.lstsq(counts[:, free] / size[:, None], rest, rcond=None)[0]
     return reference
@@ -305,7 +326,9 @@ def _suspicious_energies(structures: Sequence[Labelled]) -> list[str]:
     species = sorted({symbol for s in known for symbol in s.atoms.get_chemical_symbols()})
     size = np.array([len(s.atoms) for s in known])
     energies = np.array([s.energy for s in known]) / size
-    counts = np.array([[s.atoms.get_chemical_symbols().count(e) for e in species] for s in known]) / size[:, None]
+    counts = (
+        np.array([[s.atoms.get_chemical_symbols().count(e) for e in species] for s in known]) / size[:, None]
+    )
     # Least absolute deviations by a few reweighted fits: one slip must not drag the reference along.
     weight = np.ones(len(known))
     for _ in range(30):

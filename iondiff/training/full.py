@@ -17,11 +17,12 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from iondiff.descriptors import Descriptor, ElementDescriptor, Scaling
-from iondiff.descriptors.derivatives import Described, FlatFunctions, describe
+from iondiff.descriptors.derivatives import Described, FlatFunctions
 from iondiff.errors import TrainingError
 from iondiff.files import write_atomically, write_json
 from iondiff.potentials import HDNNP, Committee, Network, save
 from iondiff.training import dataset, results
+from iondiff.training.choice import choose_functions, values_of
 from iondiff.training.dataset import Labelled
 from iondiff.training.functions import build_functions
 from iondiff.training.loop import Member, train_member
@@ -29,7 +30,6 @@ from iondiff.training.problem import Importance, Layout, Problem
 from iondiff.training.settings import TrainingConfig, read_training_config
 
 _LETTERS = {"tanh": "t", "softplus": "p", "logistic": "s", "gaussian": "g", "cosine": "c"}
-_FLAT = 1e-10  # relative spread below which a function says nothing
 Report = Callable[[str, int, int], None]
 
 
@@ -170,29 +170,13 @@ def _gather(
     for extra in (validation, test):
         if extra:
             dataset.check_labels(extra, **demands)  # type: ignore[arg-type]
-    known = {symbol for s in training for symbol in s.atoms.get_chemical_symbols()}
-    for s in (*validation, *test):
-        unknown = sorted(set(s.atoms.get_chemical_symbols()) - known)
-        if unknown:
-            raise TrainingError(f"{s.source} holds {', '.join(unknown)}, which is in no training structure")
+    _refuse_strangers(training, [*validation, *test])
     drawn: list[Labelled] = []
-    if section.test_fraction:
-        stay, out = dataset.split(training, section.test_fraction, config.seed + 1)
-        if not out:
-            raise TrainingError(
-                f"test_fraction = {section.test_fraction} of {len(training)} structures leaves the test set empty; "
-                "raise it, or name test files in [data] test"
-            )
-        training, drawn = [training[k] for k in stay], [training[k] for k in out]
     held: list[Labelled] = []
+    if section.test_fraction:
+        training, drawn = _draw(training, section.test_fraction, config.seed + 1, "test")
     if section.validation_fraction and not validation:
-        stay, out = dataset.split(training, section.validation_fraction, config.seed)
-        if not out:
-            raise TrainingError(
-                f"validation_fraction = {section.validation_fraction} of {len(training)} structures leaves the "
-                "validation set empty; raise it, or set it to 0 to train without early stopping"
-            )
-        training, held = [training[k] for k in stay], [training[k] for k in out]
+        training, held = _draw(training, section.validation_fraction, config.seed, "validation")
     if not training:
         raise TrainingError("validation and test took all structures; nothing is left to train on")
     everything = [*training, *validation, *held, *test, *drawn]
@@ -205,6 +189,29 @@ def _gather(
     a, b = len(training), len(training) + len(validation) + len(held)
     where = _Data(everything, list(range(a)), list(range(a, b)), list(range(b, len(everything))))
     return where, messages
+
+
+def _draw(
+    structures: list[Labelled], fraction: float, seed: int, name: str
+) -> tuple[list[Labelled], list[Labelled]]:
+    """What stays and what is held out."""
+    stay, out = dataset.split(structures, fraction, seed)
+    if not out and name == "validation" and len(structures) > 1:
+        stay, out = list(range(len(structures) - 1)), [len(structures) - 1]
+    if not out:
+        raise TrainingError(
+            f"{name}_fraction = {fraction} of {len(structures)} structures leaves the {name} set empty; raise it, or "
+            f"name files in [data] {name}"
+        )
+    return [structures[k] for k in stay], [structures[k] for k in out]
+
+
+def _refuse_strangers(training: Sequence[Labelled], others: Sequence[Labelled]) -> None:
+    known = {symbol for s in training for symbol in s.atoms.get_chemical_symbols()}
+    for s in others:
+        unknown = sorted(set(s.atoms.get_chemical_symbols()) - known)
+        if unknown:
+            raise TrainingError(f"{s.source} holds {', '.join(unknown)}, which is in no training structure")
 
 
 @dataclass(frozen=True)
@@ -224,27 +231,31 @@ class _Setup:
             {symbol for s in data.structures for symbol in s.atoms.get_chemical_symbols()},
             key=atomic_numbers.__getitem__,
         )
-        structures = [s.atoms for s in data.structures]
-        functions = build_functions(config.descriptors, species)
-        flat, described = _vary(functions, structures, data.train, config, say)
+        train = [data.structures[k] for k in data.train]
+        reference = dataset.fit_reference_energies(train, species, config.data.reference_energies)
+        targets = []
+        for s in data.structures:
+            target = s.targets.copy()
+            target[-7] -= sum(reference[species.index(symbol)] for symbol in s.atoms.symbols)
+            targets.append(target)
+        flat, described = choose_functions(
+            build_functions(config.descriptors, species), [s.atoms for s in data.structures], targets, data.train,
+            config.descriptors.selection, alpha=config.loss.force_weight, seed=config.seed,
+            memory_budget=config.memory_budget_GB * 1e9 / config.workers,
+            progress=lambda done, total: say("descriptors", done, total),
+        )  # fmt: skip
         scalings = []
         for code in range(len(species)):
-            size = int(flat.sizes[code])
-            values = _values(described, data.train, code)[:, :size]
+            values = values_of(described, data.train, code, int(flat.sizes[code]))
             scalings.append(
-                Scaling("sigma", values.min(axis=0), values.max(axis=0), values.mean(axis=0), values.std(axis=0))
+                Scaling(
+                    "sigma", values.min(axis=0), values.max(axis=0), values.mean(axis=0), values.std(axis=0)
+                )
             )
         widest = int(flat.sizes.max())
         shift, factor = np.zeros((len(species), widest)), np.zeros((len(species), widest))
         for code, scaling in enumerate(scalings):
             shift[code, : len(scaling)], factor[code, : len(scaling)] = scaling.shift, scaling.factor
-        train = [data.structures[k] for k in data.train]
-        reference = dataset.fit_reference_energies(train, species, config.data.reference_energies)
-        targets = []
-        for s, d in zip(data.structures, described, strict=True):
-            target = s.targets.copy()
-            target[-7] -= reference[d.species].sum()
-            targets.append(target)
         forces = np.concatenate([s.forces[np.isfinite(s.forces)] for s in train])
         energies = np.array([targets[k][-7] / len(data.structures[k].atoms) for k in data.train])
         spread = float(forces.std()) if forces.size else float(np.nanstd(energies))
@@ -273,7 +284,9 @@ class _Setup:
             )
         )
         layout = self.problem.layout
-        summary = {"training": config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})}
+        summary = {
+            "training": config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
+        }
         members = []
         for vector in weights:
             networks = []
@@ -297,34 +310,6 @@ class _Setup:
         return predictions
 
 
-def _values(described: Sequence[Described], which: Sequence[int], code: int) -> np.ndarray:
-    return np.concatenate([described[k].values[described[k].species == code] for k in which])
-
-
-def _vary(
-    functions: dict[str, Any], structures: list[Atoms], train: Sequence[int], config: TrainingConfig, say: Report
-) -> tuple[FlatFunctions, list[Described]]:
-    """Describe with those functions that vary over the training atoms and that the selection keeps."""
-    flat = FlatFunctions(functions)
-    budget = config.memory_budget_GB * 1e9 / config.workers
-    described = describe(structures, flat, budget, progress=lambda a, b: say("descriptors", a, b))
-    kept: dict[str, Any] = {}
-    for code, symbol in enumerate(flat.species):
-        values = _values(described, train, code)[:, : len(functions[symbol])]
-        alive = np.flatnonzero(values.std(axis=0) > _FLAT * np.abs(values).max(axis=0))
-        if not len(alive):
-            raise TrainingError(
-                f"no symmetry function of {symbol} varies over its {len(values)} atoms: they all look alike, or "
-                "the cutoffs are too short"
-            )
-        kept[symbol] = tuple(functions[symbol][k] for k in alive)
-    if all(len(kept[symbol]) == len(functions[symbol]) for symbol in kept):
-        return flat, described
-    del described
-    flat = FlatFunctions(kept)
-    return flat, describe(structures, flat, budget, progress=lambda a, b: say("descriptors", a, b))
-
-
 def _task(config: TrainingConfig, setup: _Setup) -> str:
     """What a checkpoint must have been made for: every number that decides where the training ends."""
     digest = hashlib.sha256()
@@ -339,9 +324,7 @@ def _task(config: TrainingConfig, setup: _Setup) -> str:
     return digest.hexdigest()
 
 
-def _train_members(
-    config: TrainingConfig, setup: _Setup, folder: Path | None, say: Report
-) -> list[Member]:
+def _train_members(config: TrainingConfig, setup: _Setup, folder: Path | None, say: Report) -> list[Member]:
     members = list(range(config.network.members))
     workers = min(config.workers, len(members))
     if workers == 1:
@@ -365,8 +348,13 @@ def _some_members(
     return {k: _one_member(config, setup, folder, k, lambda *_: None) for k in share}
 
 
-def _one_member(config: TrainingConfig, setup: _Setup, folder: Path | None, member: int, say: Report) -> Member:
-    importances = (setup.importance(setup.data.train, config), setup.importance(setup.data.validation, config))
+def _one_member(
+    config: TrainingConfig, setup: _Setup, folder: Path | None, member: int, say: Report
+) -> Member:
+    importances = (
+        setup.importance(setup.data.train, config),
+        setup.importance(setup.data.validation, config),
+    )
     checkpoint = None if folder is None else folder / f"checkpoint.member{member}.npz"
     return train_member(
         config, member, setup.problem, setup.data.train, setup.data.validation, importances, _task(config, setup),

@@ -145,7 +145,10 @@ def _measure(
     """Losses and errors of both sets: meV/atom and eV/Å."""
     row = {}
     single = weights.astype(np.float32)
-    for name, which, importance in (("train", train, importances[0]), ("validation", validation, importances[1])):
+    for name, which, importance in (
+        ("train", train, importances[0]),
+        ("validation", validation, importances[1]),
+    ):
         loss, energies, forces = 0.0, [], []
         for k in which:
             residual = problem.residual(single, k)
@@ -159,7 +162,9 @@ def _measure(
             ("energy_meV", np.array(energies), 1e3), ("force_eV_A", np.concatenate([np.zeros(0), *forces]), 1.0)
         ):  # fmt: skip
             if values.size:
-                row[f"{name}_{what}"] = float(np.sqrt((values.astype(float) ** 2).mean())) * problem.scale * unit
+                row[f"{name}_{what}"] = (
+                    float(np.sqrt((values.astype(float) ** 2).mean())) * problem.scale * unit
+                )
     return row
 
 
@@ -176,7 +181,7 @@ def _resume(
 ) -> tuple[Progress, np.ndarray] | None:
     """Status and best weights of a checkpoint; None if it is absent, damaged or of another training."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             header: dict[str, Any] = json.loads(archive["header"].tobytes().decode())
             if header["task"] != task or archive["best"].shape != like.shape:
                 return None

@@ -63,10 +63,12 @@ class LevenbergMarquardt:
         rows: list[np.ndarray] = []
         for count, k in enumerate(self.which):
             importance = self.importance.rows[k].astype(np.float32)
-            forces = np.flatnonzero((importance[:-7] > 0) & (generator.random(len(importance) - 7) < self.share))
+            forces = np.flatnonzero(
+                (importance[:-7] > 0) & (generator.random(len(importance) - 7) < self.share)
+            )
             others = np.flatnonzero(importance[-7:] > 0) + len(importance) - 7
             picked = np.concatenate([forces, others])
-            _, jacobian = self.problem.jacobian(weights.astype(np.float32), k, picked)
+            jacobian = self.problem.jacobian(weights.astype(np.float32), k, picked)
             jacobian *= importance[picked][:, None]
             rows.append(jacobian[: len(forces)])
             # Energies weigh heavily and resemble each other: rounding in their squares would drown the forces.
@@ -245,8 +247,8 @@ class KalmanFilter:
         self.streams, self.forces, self.force_updates, self.seed = streams, forces, force_updates, seed
         self.lambda0 = forgetting[1]
         # Rows are weighted such that a force component of the whole set has weight 1 on average.
-        forces = np.concatenate([importance.rows[k][:-7] for k in which])
-        rows = forces if (forces > 0).any() else np.array([importance.rows[k][-7] for k in which])
+        rows = np.concatenate([importance.rows[k][:-7] for k in which])
+        rows = rows if (rows > 0).any() else np.array([importance.rows[k][-7] for k in which])
         self.unit = 1.0 / float(np.sqrt((rows[rows > 0] ** 2).mean()))
         self.state = {
             "weights": weights.astype(float),
@@ -254,7 +256,7 @@ class KalmanFilter:
             "lambda": np.array(forgetting[0]),
         }
 
-    def _update(self, errors: np.ndarray, columns: np.ndarray) -> None:
+    def update(self, errors: np.ndarray, columns: np.ndarray) -> None:
         """One update with m errors (target minus prediction) and their derivatives, columns (n_weights, m)."""
         covariance = self.state["covariance"]
         columns = np.asfortranarray(columns)
@@ -275,9 +277,7 @@ class KalmanFilter:
             factor = np.linalg.cholesky(0.5 * (inner + inner.T))
             step = spread @ cho_solve((factor, True), errors)
             narrow = np.asfortranarray(solve_triangular(factor, spread.T, lower=True))
-            covariance = blas.dsyrk(
-                -1.0, narrow, beta=1.0, c=covariance, trans=1, lower=1, overwrite_c=1
-            )
+            covariance = blas.dsyrk(-1.0, narrow, beta=1.0, c=covariance, trans=1, lower=1, overwrite_c=1)
         self.state["weights"] = self.state["weights"] + step
         if forgetting < 1.0 - 1e-10:
             covariance /= forgetting
@@ -307,12 +307,13 @@ class KalmanFilter:
             else:
                 able = np.flatnonzero(importance[:n_forces] > 0)
                 picked = generator.choice(able, min(self.forces, len(able)), replace=False)
-            predicted, jacobian = self.problem.jacobian(weights, k, picked)
+            jacobian = self.problem.jacobian(weights, k, picked)
+            predicted = self.problem.predict(weights, k)
             scale = importance[picked] * self.unit
             errors.append((self.problem.targets[k] - predicted)[picked] * scale)
             columns.append(jacobian.T * scale)
         if errors and sum(len(e) for e in errors):
-            self._update(np.concatenate(errors), np.concatenate(columns, axis=1).astype(float))
+            self.update(np.concatenate(errors), np.concatenate(columns, axis=1).astype(float))
 
 
 def _times(rate: float, generator: np.random.Generator) -> int:

@@ -20,9 +20,6 @@ ACTIVATION_LETTERS = "tpsgcl"
 """tanh, softplus, logistic, Gaussian, cosine, linear: n2p2's letters, at the places the kernels know."""
 
 
-_NONE = np.empty(0, dtype=np.int64)
-
-
 @dataclass(frozen=True)
 class Layout:
     """Networks of all elements in one flat vector.
@@ -111,34 +108,97 @@ class Problem:
         self.known = [np.isfinite(t) for t in targets]
         self.targets = [np.where(k, t, 0.0) / scale for k, t in zip(self.known, targets, strict=True)]
 
-    def _call(
-        self, weights: np.ndarray, k: int, mode: int, adjoint: np.ndarray, wanted: np.ndarray,
-        into: np.ndarray,
-    ) -> np.ndarray:
+    def _call(self, weights: np.ndarray, k: int, adjoint: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         d, flat, layout = self.described[k], self.flat, self.layout
         out = np.empty(3 * len(d.species) + 7, dtype=weights.dtype)
         kernels.rows(
             weights, layout.layers, layout.starts, layout.kinds,
             self.shift.astype(weights.dtype), self.factor.astype(weights.dtype),
             d.species, d.values, d.first, d.index, d.vectors, d.pair_class, flat.class_columns,
-            flat.class_size, d.offset, d.derivatives, out, mode, adjoint, wanted, into,
+            flat.class_size, d.offset, d.derivatives, out, adjoint, gradient,
         )  # fmt: skip
         return out
 
     def predict(self, weights: np.ndarray, k: int) -> np.ndarray:
         """Forces, energy, virial of structure k in units of `scale`."""
-        return self._call(weights, k, 0, np.empty(0, weights.dtype), _NONE, np.empty((0, 0), weights.dtype))
+        nothing = np.empty(0, weights.dtype)
+        return self._call(weights, k, nothing, nothing)
 
-    def jacobian(
-        self, weights: np.ndarray, k: int, picked: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions (3n + 7,) and the derivatives of the picked rows, by default all, (rows, n_weights)."""
-        n = 3 * len(self.described[k].species) + 7
-        wanted = np.arange(n) if picked is None else np.full(n, -1)
-        if picked is not None:
-            wanted[picked] = np.arange(len(picked))
-        into = np.zeros((n if picked is None else len(picked), len(weights)), dtype=weights.dtype)
-        return self._call(weights, k, 1, np.empty(0, weights.dtype), wanted, into), into
+    def jacobian(self, weights: np.ndarray, k: int, picked: np.ndarray | None = None) -> np.ndarray:
+        """Derivatives of the picked rows, by default all, (rows, n_weights)."""
+        d, layout, dtype = self.described[k], self.layout, weights.dtype
+        n = len(d.species)
+        picked = np.arange(3 * n + 7) if picked is None else picked
+        wanted = np.full(3 * n + 7, -1)
+        wanted[picked] = np.arange(len(picked))
+        jacobian = np.zeros((len(picked), len(weights)), dtype=dtype)
+        # Matrix products raise floating-point flags in lanes that nobody reads; overflow shows in the loss.
+        with np.errstate(all="ignore"):
+            for element in np.unique(d.species):
+                self._element_jacobian(weights, d, int(element), wanted, layout.starts[element], jacobian)
+        return jacobian
+
+    def _element_jacobian(
+        self,
+        weights: np.ndarray,
+        d: Described,
+        element: int,
+        wanted: np.ndarray,
+        start: int,
+        jacobian: np.ndarray,
+    ) -> None:
+        """The columns of one element's weights; see the head of the kernels for the names."""
+        flat, dtype = self.flat, weights.dtype
+        sizes = self.layout.layers[element].tolist()
+        kinds = self.layout.kinds
+        matrices, starts = [], []
+        for a, b in itertools.pairwise(sizes):
+            matrices.append((weights[start : start + a * b].reshape(b, a), weights[start + a * b :][:b]))
+            starts.append(start)
+            start += (a + 1) * b
+        mine = np.flatnonzero(d.species == element)
+        factor = self.factor[element, : sizes[0]]
+        h = [((d.values[mine, : sizes[0]] - self.shift[element, : sizes[0]]) * factor).astype(dtype)]
+        s, q = [], []
+        for (matrix, bias), kind in zip(matrices, kinds, strict=True):
+            z = h[-1] @ matrix.T + bias
+            parts = [np.empty_like(z) for _ in range(3)]
+            kernels.activate(kind, z, *parts)
+            h.append(parts[0])
+            s.append(parts[1])
+            q.append(parts[2])
+        tbar = [np.ones((len(mine), 1), dtype)]
+        ubar: list[np.ndarray] = []
+        for (matrix, _), slope in zip(matrices[::-1], s[::-1], strict=True):
+            ubar.insert(0, tbar[0] * slope)
+            tbar.insert(0, ubar[0] @ matrix)
+        energy = wanted[3 * len(d.species)]
+        if energy >= 0:
+            for at, u, below in zip(starts, ubar, h, strict=False):
+                block = u.T @ below
+                jacobian[energy, at : at + block.size] = block.ravel()
+                jacobian[energy, at + block.size : at + block.size + u.shape[1]] = u.sum(axis=0)
+        counts = np.zeros(len(jacobian), dtype=np.int64)
+        kernels.count_directions(element, wanted, d.species, d.first, d.index, counts)
+        begin = np.concatenate([[0], np.cumsum(counts)])
+        local = np.zeros(len(d.species), dtype=np.int64)
+        local[mine] = np.arange(len(mine))
+        centre = np.empty(begin[-1], dtype=np.int64)
+        t = [np.empty((begin[-1], sizes[0]), dtype)]
+        kernels.collect_directions(
+            element, local, wanted, d.species, d.first, d.index, d.vectors, d.pair_class, flat.class_columns,
+            flat.class_size, d.offset, d.derivatives, factor.astype(dtype), begin, centre, t[0],
+        )  # fmt: skip
+        u_of = []
+        for (matrix, _), slope in zip(matrices, s, strict=True):
+            u_of.append(t[-1] @ matrix.T)
+            t.append(slope[centre] * u_of[-1])
+        zbar = np.zeros((len(centre), 1), dtype)
+        for layer in range(len(matrices) - 1, -1, -1):
+            if layer < len(matrices) - 1:
+                hbar = zbar @ matrices[layer + 1][0]
+                zbar = hbar * s[layer][centre] + (tbar[layer + 1] * q[layer])[centre] * u_of[layer]
+            kernels.accumulate(begin, centre, ubar[layer], zbar, t[layer], h[layer], starts[layer], jacobian)
 
     def residual(self, weights: np.ndarray, k: int) -> np.ndarray:
         """Prediction minus target, 0 where there is none; units of `scale`."""
@@ -161,9 +221,9 @@ class Problem:
             weighted = self.residual(weights, k) * importance.rows[k]
             total += float((weighted**2).sum(dtype=np.float64))
             adjoint = (2.0 * weighted * importance.rows[k]).astype(weights.dtype)
-            into = np.zeros((1, len(weights)), dtype=weights.dtype)
-            self._call(weights, k, 2, adjoint, _NONE, into)
-            slope += into[0]
+            into = np.zeros(len(weights), dtype=weights.dtype)
+            self._call(weights, k, adjoint, into)
+            slope += into
         return total, slope
 
 

@@ -31,7 +31,9 @@ def errors(structures: Sequence[Labelled], predictions: Sequence[Prediction]) ->
     table["by_config_type"] = {}
     for kind in kinds:
         chosen = [k for k, s in enumerate(structures) if s.config_type == kind]
-        table["by_config_type"][kind] = _errors([structures[k] for k in chosen], [predictions[k] for k in chosen])
+        table["by_config_type"][kind] = _errors(
+            [structures[k] for k in chosen], [predictions[k] for k in chosen]
+        )
     elements = sorted({symbol for s in structures for symbol in s.atoms.get_chemical_symbols()})
     table["by_element"] = {}
     for element in elements:
@@ -114,7 +116,9 @@ def print_errors(table: dict[str, Any], write: Callable[[str], None] = print) ->
     for split, whole in table.items():
         for name, row in ((split, whole), *((f"  {k}", v) for k, v in whole["by_config_type"].items())):
             cells = "".join(
-                f"{'-':>{a}}{'-':>9}" if row[key] is None else f"{row[key]['mae']:{a}.{d}f}{row[key]['rmse']:9.{d}f}"
+                f"{'-':>{a}}{'-':>9}"
+                if row[key] is None
+                else f"{row[key]['mae']:{a}.{d}f}{row[key]['rmse']:9.{d}f}"
                 for key, a, d in (("energy_meV_atom", 9, 2), ("force_eV_A", 9, 4), ("stress_GPa", 12, 3))
             )
             write(f"{name:24}{row['structures']:>6}{cells}")

@@ -33,16 +33,22 @@ class DataSection(Section):
     """Name of the forces (arrays)."""
     stress_key: str = "stress"
     """Name of the stress (info)."""
-    stress_order: tuple[Literal["xx", "yy", "zz", "yz", "xz", "xy"], ...] = ("xx", "yy", "zz", "yz", "xz", "xy")
+    stress_order: tuple[Literal["xx", "yy", "zz", "yz", "xz", "xy"], ...] = (
+        "xx",
+        "yy",
+        "zz",
+        "yz",
+        "xz",
+        "xy",
+    )
     """What the six numbers of a stress are, as ASE reads them; for files that were written in another order."""
     missing: Literal["refuse", "allow"] = "refuse"
     """Structures without the energies or forces that the loss asks for: refuse them, or use what they have."""
-    weights: dict[str, PositiveFloat] = {}
+    weights: dict[str, PositiveFloat] = Field({})
     """Weight of the structures of a `config_type`; a structure's own info["weight"] and arrays["weight"]
     (per atom, forces) multiply it."""
-    reference_energies: dict[str, float] = {}
+    reference_energies: dict[str, float] = Field({})
     """eV an atom of each element; fitted to the training energies where none are given."""
-
 
     @field_validator("stress_order")
     @classmethod

@@ -21,6 +21,7 @@ FLOORS = [
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},
     {"structures"},
+    {"tables"},
     {"units", "errors", "files", "processes"},
 ]
 
