@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,19 +52,24 @@ def read_graph(path: str | Path) -> Graph:
     if not path.is_file():
         raise GraphError(f"{path} does not exist; write one with kmc.write_graph")
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise GraphError(f"it has {size} bytes; at most {LARGEST} are read")
-        graph, sound = reader(path)
-        validate(graph)
-        if not sound:
-            raise GraphError(_CHANGED)
+        graph = _checked(path, reader)
     except GraphError as error:
         raise GraphError(f"{path}: {error}") from None
     except OSError as error:
         raise GraphError(f"{path} cannot be read ({error.strerror or error})") from None
     except (RecursionError, MemoryError, OverflowError) as error:
         raise GraphError(f"{path}: no hopping graph is like this ({type(error).__name__}: {error})") from None
+    return graph
+
+
+def _checked(path: Path, reader: Callable[[Path], tuple[Graph, bool]]) -> Graph:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise GraphError(f"it has {size} bytes; at most {LARGEST} are read")
+    graph, sound = reader(path)
+    validate(graph)
+    if not sound:
+        raise GraphError(_CHANGED)
     return graph
 
 
@@ -211,11 +217,10 @@ def _check_ends(data: dict[str, Any], names: set[int | str]) -> None:
         for end in ("source", "target"):
             if not isinstance(edge.get(end), (int, str)) or edge[end] not in names:
                 raise GraphError(
-                    f"edge {shown(edge.get('source'))} -> {shown(edge.get('target'))}: its {end} is not among "
-                    "the nodes; "
-                    "add that site or remove the edge"
+                    f"edge {shown(edge.get('source'))} -> {shown(edge.get('target'))}: its {end} is "
+                    "not among the nodes; add that site or remove the edge"
                 )
-        if not isinstance(edge.get("key", 0), (int, str)):
+        if not isinstance(edge.get("key"), (int, str, type(None))):
             raise GraphError(
                 f"entry {number} of 'edges' has the key {shown(edge['key'])}; wanted an integer or text"
             )
@@ -258,10 +263,13 @@ def _read_graphml(path: Path) -> tuple[Graph, bool]:
     seal = _COMMENT.search(data, max(0, len(data) - 200))
     sound = seal is None or hashlib.sha256(data[: seal.start()]).hexdigest().encode() == seal[1]
     try:
-        flat = nx.parse_graphml(data, force_multigraph=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what NetworkX guesses about, a stranger may have meant otherwise
+            flat = nx.parse_graphml(data, force_multigraph=True)
     # NetworkX's reader says in many ways that it cannot read something.
     except (
-        ParseError, nx.NetworkXError, ValueError, LookupError, TypeError, AttributeError, RecursionError
+        ParseError, nx.NetworkXError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+        UserWarning,
     ) as error:  # fmt: skip
         raise GraphError(
             f"not GraphML, or cut off in the middle ({shown(str(error))}); write the file again"
@@ -271,10 +279,10 @@ def _read_graphml(path: Path) -> tuple[Graph, bool]:
     integer = flat.graph.pop(_LABELS, "text") == "integer"
     graph = nx.MultiDiGraph(**_unflat("the graph", flat.graph))
     for label, data in flat.nodes(data=True):
-        graph.add_node(_label(label, integer=integer), **_unflat(f"node {label!r}", data))
+        graph.add_node(_label(label, integer=integer), **_unflat(f"node {shown(label)}", data))
     for source, target, key, data in flat.edges(keys=True, data=True):
         ends = _label(source, integer=integer), _label(target, integer=integer)
-        graph.add_edge(*ends, key=key, **_unflat(f"edge {source!r} -> {target!r}", data))
+        graph.add_edge(*ends, key=key, **_unflat(f"edge {shown(source)} -> {shown(target)}", data))
     return graph, sound
 
 
@@ -284,7 +292,7 @@ def _label(text: str, *, integer: bool) -> int | str:
     try:
         return int(text)
     except (ValueError, TypeError):
-        raise GraphError(f"node {text!r} is not an integer, as the file says its nodes are") from None
+        raise GraphError(f"node {shown(text)} is not an integer, as the file says its nodes are") from None
 
 
 def _unflat(name: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ which grows with the number of neighbours, not with its square. Since u is a uni
 two highest degrees hold all lower ones: M_abc = M_(a+2)bc + M_a(b+2)c + M_ab(c+2). Pairs of one element count
 half, less the pairs of a neighbour with itself.
 
-Moments of degree d stand from d (d + 1) (d + 2)/6 on, x^a y^b z^c at t (t + 1)/2 + c with t = d − a.
+Moments of degree d stand from d (d + 1) (d + 2)/6 on, x^a y^b z^c at t (t + 1)/2 + c with t = d − a;
+the multinomial coefficients in the same order behind a shell's η and r_s.
 """
 
 import numpy as np
@@ -40,17 +41,6 @@ from iondiff.descriptors._vector_math import exp
 def below(degree):
     """Number of moments of all lower degrees."""
     return degree * (degree + 1) * (degree + 2) // 6
-
-
-@njit(cache=True, error_model="numpy")
-def _multinomial(degree, a, b):
-    """degree! / (a! b! (degree − a − b)!)."""
-    result = 1.0
-    for k in range(1, a + 1):
-        result *= (degree - a + k) / k
-    for k in range(1, b + 1):
-        result *= (degree - a - b + k) / k
-    return result
 
 
 @njit(cache=True, error_model="numpy")
@@ -118,6 +108,7 @@ def forward(shell, stride, space, moments, integers, reals, work, whole, wide, c
     n_species = integers[N_SPECIES]
     row = below(integers[shell + M_DEGREE] + 1)
     n_pairs = integers[shell + M_PAIRS]
+    multinomials = integers[shell + M_REAL] + 2
     table = shell + M_SIZE
     for e in range(n_species):
         wide[moments + e] = -1.0
@@ -135,23 +126,21 @@ def forward(shell, stride, space, moments, integers, reals, work, whole, wide, c
         other = moments + n_species + second * row
         for d in range(integers[table + 4 * p + 2] + 1):
             value = 0.0
-            at = below(d)
-            for t in range(d + 1):
-                for c in range(t + 1):
-                    value += _multinomial(d, d - t, t - c) * wide[one + at] * wide[other + at]
-                    at += 1
+            for q in range(below(d), below(d + 1)):
+                value += reals[multinomials + q] * wide[one + q] * wide[other + q]
             if first == second:
                 value = 0.5 * (value - wide[moments + first])
             channels[integers[table + 4 * p + 3] + d] = value
 
 
 @njit(cache=True, error_model="numpy")
-def _slopes_of_moments(species, shell, moments, slopes, out, integers, work, wide):
+def _slopes_of_moments(species, shell, moments, slopes, out, integers, reals, work, wide):
     """Derivatives of the energy by the moments of one element into wide[out ...]; and by −Σ g²/2."""
     n_species = integers[N_SPECIES]
     top = integers[shell + M_DEGREE]
     row = below(top + 1)
     table = shell + M_SIZE
+    multinomials = integers[shell + M_REAL] + 2
     own = 0.0
     for q in range(row):
         wide[out + q] = 0.0
@@ -165,11 +154,8 @@ def _slopes_of_moments(species, shell, moments, slopes, out, integers, work, wid
             slope = np.float64(work[slopes + integers[table + 4 * p + 3] + d])
             if first == second:
                 own += slope
-            at = below(d)
-            for t in range(d + 1):
-                for c in range(t + 1):
-                    wide[out + at] += slope * _multinomial(d, d - t, t - c) * wide[other + at]
-                    at += 1
+            for q in range(below(d), below(d + 1)):
+                wide[out + q] += slope * reals[multinomials + q] * wide[other + q]
     for d in range(top - 1):  # what lower degrees ask is asked of the two highest
         here = out + below(d)
         above = out + below(d + 2)
@@ -215,7 +201,7 @@ def backward(shell, stride, space, moments, asked, slopes, integers, reals, work
     for species in range(n_species):
         if wide[moments + species] < 0.0:
             continue
-        own = _slopes_of_moments(species, shell, moments, slopes, asked, integers, work, wide)
+        own = _slopes_of_moments(species, shell, moments, slopes, asked, integers, reals, work, wide)
         n_high = top * (top + 1) // 2
         n_low = top * (top - 1) // 2
         _differentiate(top, asked + below(top), coefficients, work, wide)

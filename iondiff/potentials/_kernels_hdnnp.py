@@ -18,7 +18,6 @@ from iondiff.descriptors._slots import (
     ENERGY_SCALE,
     MOST_FUNCTIONS,
     N_MEMBERS,
-    PRECISION,
     THREADS,
     WIDEST,
 )
@@ -26,7 +25,6 @@ from iondiff.potentials._kernels_network import network
 from iondiff.potentials.compiled import KERNEL
 
 BLOCK = 4096  # atoms whose gradients are held at a time
-_ALONE = 48  # fewer atoms than these do not wake the other threads
 
 
 @njit(cache=True, error_model="numpy")
@@ -122,38 +120,9 @@ def _scatter(start, stop, positions, cell, first, index, image, gradients, force
         forces[i, 2] += f2
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
-def _block_parallel(
-    start, stop, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
-    functions, energies, gradients, atom_energies,
-):  # fmt: skip
-    n_threads = work.shape[0]
-    for t in prange(n_threads):
-        for i in range(start + t, stop, n_threads):
-            atom_energies[i] = _atom(
-                i, places, positions, cell, species, first, index, image, integers, reals,
-                work[t], whole[t], wide[t], net[t], functions, energies, gradients, first[i] - first[start],
-            )  # fmt: skip
-
-
 @njit(cache=True, error_model="numpy")
-def _block_serial(
-    start, stop, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
-    functions, energies, gradients, atom_energies,
-):  # fmt: skip
-    for i in range(start, stop):
-        atom_energies[i] = _atom(
-            i, places, positions, cell, species, first, index, image, integers, reals,
-            work[0], whole[0], wide[0], net[0], functions, energies, gradients, first[i] - first[start],
-        )  # fmt: skip
-
-
-@njit(cache=True, error_model="numpy")
-def _run(
-    sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
-    functions, energies,
-):  # fmt: skip
-    """The whole structure in the precision of `sample`."""
+def _room(sample, n_threads, positions, first, integers):
+    """Scratch for so many threads, and gradients of one block of atoms."""
     n = positions.shape[0]
     most = 0
     largest = 0
@@ -162,56 +131,118 @@ def _run(
     for start in range(0, n, BLOCK):
         largest = max(largest, first[min(start + BLOCK, n)] - first[start])
     places = layout(most, lanes(sample), 1, integers)
-    n_threads = max(integers[THREADS], 1) if n >= _ALONE else 1
     work = np.empty((n_threads, places[7]), sample.dtype)
     whole = np.empty((n_threads, places[10]), np.int64)
     wide = np.empty((n_threads, places[14]), np.float64)
-    room = 3 * integers[MOST_FUNCTIONS] + (2 * integers[DEPTH] + 1) * integers[WIDEST]
-    net = np.empty((n_threads, room), np.float64)
-    gradients = np.empty((largest, 3), np.float64)
-    forces[:] = 0.0
-    virial[:] = 0.0
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        if n_threads > 1:
-            _block_parallel(
-                start, stop, places, positions, cell, species, first, index, image, integers, reals,
-                work, whole, wide, net, functions, energies, gradients, atom_energies,
-            )  # fmt: skip
-        else:
-            _block_serial(
-                start, stop, places, positions, cell, species, first, index, image, integers, reals,
-                work, whole, wide, net, functions, energies, gradients, atom_energies,
-            )  # fmt: skip
-        _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial)
-    energy = 0.0
-    for i in range(n):
-        energy += atom_energies[i]
-    return energy
+    net = np.empty((n_threads, 3 * integers[MOST_FUNCTIONS] + (2 * integers[DEPTH] + 1) * integers[WIDEST]))
+    return places, work, whole, wide, net, np.empty((largest, 3), np.float64)
 
 
 @njit(cache=True, error_model="numpy")
-def evaluate(
-    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
+def run_serial(
+    sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
     functions, energies,
 ):  # fmt: skip
-    """As the compiled potential; also the functions (n, most) and members' energies, where there is room."""
-    if integers[PRECISION] == 0:
-        return _run(
-            np.empty(0, np.float64), positions, cell, species, first, index, image, integers, reals, forces,
-            atom_energies, virial, functions, energies,
-        )  # fmt: skip
-    return _run(
-        np.empty(0, np.float32), positions, cell, species, first, index, image, integers, reals, forces,
-        atom_energies, virial, functions, energies,
-    )  # fmt: skip
+    """The whole structure, in the precision of `sample`, on the thread that calls."""
+    n = positions.shape[0]
+    places, work, whole, wide, net, gradients = _room(sample, 1, positions, first, integers)
+    forces[:] = 0.0
+    virial[:] = 0.0
+    energy = 0.0
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        for i in range(start, stop):
+            atom_energies[i] = _atom(
+                i, places, positions, cell, species, first, index, image, integers, reals,
+                work[0], whole[0], wide[0], net[0], functions, energies, gradients, first[i] - first[start],
+            )  # fmt: skip
+            energy += atom_energies[i]
+        _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial)
+    return energy
 
 
-@njit(KERNEL, cache=True, error_model="numpy")
-def kernel(positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial):
-    """The one signature of :mod:`iondiff.potentials.compiled`."""
+@njit(cache=True, error_model="numpy", parallel=True)
+def run_parallel(
+    sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
+    functions, energies,
+):  # fmt: skip
+    """The same on several threads, to the same bits: an atom's numbers do not depend on who works them out."""
+    n = positions.shape[0]
+    n_threads = max(integers[THREADS], 1)
+    places, work, whole, wide, net, gradients = _room(sample, n_threads, positions, first, integers)
+    forces[:] = 0.0
+    virial[:] = 0.0
+    energy = 0.0
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        for t in prange(n_threads):
+            for i in range(start + t, stop, n_threads):
+                atom_energies[i] = _atom(
+                    i, places, positions, cell, species, first, index, image, integers, reals,
+                    work[t], whole[t], wide[t], net[t], functions, energies, gradients, first[i] - first[start],
+                )  # fmt: skip
+        for i in range(start, stop):
+            energy += atom_energies[i]
+        _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial)
+    return energy
+
+
+# The one signature of iondiff.potentials.compiled, in each precision, alone and with threads. Each is compiled
+# when it is first asked for.
+
+
+@njit(cache=True, error_model="numpy")
+def double_serial(
+    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial
+):
+    """Double precision, one thread."""
     nothing = np.empty((0, 0), np.float64)
-    return evaluate(
-        positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
-        nothing, nothing,
+    return run_serial(
+        np.empty(0, np.float64), positions, cell, species, first, index, image, integers, reals, forces,
+        atom_energies, virial, nothing, nothing,
     )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def double_parallel(
+    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial
+):
+    """Double precision, several threads."""
+    nothing = np.empty((0, 0), np.float64)
+    return run_parallel(
+        np.empty(0, np.float64), positions, cell, species, first, index, image, integers, reals, forces,
+        atom_energies, virial, nothing, nothing,
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def mixed_serial(
+    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial
+):
+    """Single precision inside, one thread."""
+    nothing = np.empty((0, 0), np.float64)
+    return run_serial(
+        np.empty(0, np.float32), positions, cell, species, first, index, image, integers, reals, forces,
+        atom_energies, virial, nothing, nothing,
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def mixed_parallel(
+    positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial
+):
+    """Single precision inside, several threads."""
+    nothing = np.empty((0, 0), np.float64)
+    return run_parallel(
+        np.empty(0, np.float32), positions, cell, species, first, index, image, integers, reals, forces,
+        atom_energies, virial, nothing, nothing,
+    )  # fmt: skip
+
+
+def compiled_kernel(mixed, parallel):
+    """One of the four above, compiled for `KERNEL` and nothing else."""
+    chosen = ((double_serial, double_parallel), (mixed_serial, mixed_parallel))[mixed][parallel]
+    if not chosen.signatures:
+        chosen.compile(KERNEL)
+        chosen.disable_compile()
+    return chosen

@@ -51,6 +51,33 @@ def _activate(code, z, wide, at, slope_at):
 
 
 @njit(cache=True, error_model="numpy")
+def _times(matrix, n_rows, padded, start, reals, x, x_at, out, out_at):
+    """out = start + x · matrix, 32 columns at a time: four sums that do not wait for each other."""
+    for q in range(0, padded, 32):
+        # The last columns of a matrix that is no multiple of 32 wide are worked out twice: cheaper than a tail.
+        a, b, c, d = q, min(q + 8, padded - 8), min(q + 16, padded - 8), min(q + 24, padded - 8)
+        if start >= 0:
+            va = load(reals, start + a)
+            vb = load(reals, start + b)
+            vc = load(reals, start + c)
+            vd = load(reals, start + d)
+        else:
+            va = vb = vc = vd = spread(reals, 0.0)
+        w = matrix
+        for i in range(n_rows):
+            factor = x[x_at + i]
+            va = va + load(reals, w + a) * factor
+            vb = vb + load(reals, w + b) * factor
+            vc = vc + load(reals, w + c) * factor
+            vd = vd + load(reals, w + d) * factor
+            w += padded
+        store(out, out_at + a, va)
+        store(out, out_at + b, vb)
+        store(out, out_at + c, vc)
+        store(out, out_at + d, vd)
+
+
+@njit(cache=True, error_model="numpy")
 def network(layers, n_layers, base, widest, integers, reals, x, scratch, by_input):
     """Output of the network for the inputs x; its derivative by them into `by_input`.
 
@@ -58,51 +85,33 @@ def network(layers, n_layers, base, widest, integers, reals, x, scratch, by_inpu
     """
     for layer in range(n_layers):
         at = layers + LAYER * layer
-        n_in = integers[at]
-        n_out = integers[at + 1]
+        padded = (integers[at + 1] + 7) // 8 * 8
+        row = 2 * layer * widest
         weights = base + integers[at + 3]
         bias = base + integers[at + 4]
-        padded = (n_out + 7) // 8 * 8
-        row = 2 * layer * widest
+        if layer == 0:
+            _times(weights, integers[at], padded, bias, reals, x, 0, scratch, row)
+        else:
+            _times(weights, integers[at], padded, bias, reals, scratch, row - 2 * widest, scratch, row)
         for q in range(0, padded, 8):
-            z = load(reals, bias + q)
-            w = weights + q
-            if layer == 0:
-                for i in range(n_in):
-                    z = z + load(reals, w) * x[i]
-                    w += padded
-            else:
-                for i in range(n_in):
-                    z = z + load(reals, w) * scratch[row - 2 * widest + i]
-                    w += padded
             if integers[at + 2] == 6:
-                store(scratch, row + q, z)
                 for lane in range(q, q + 8):
                     number = scratch[row + lane]
                     scratch[row + lane] = np.cos(number)
                     scratch[row + widest + lane] = -np.sin(number)
             else:
-                _activate(integers[at + 2], z, scratch, row + q, row + widest + q)
+                _activate(integers[at + 2], load(scratch, row + q), scratch, row + q, row + widest + q)
     output = scratch[2 * (n_layers - 1) * widest]
     delta = 2 * n_layers * widest
     for layer in range(n_layers - 1, -1, -1):
         at = layers + LAYER * layer
-        n_in = integers[at]
-        n_out = integers[at + 1]
-        weights = base + integers[at + 5]
-        padded = (n_in + 7) // 8 * 8
-        row = 2 * layer * widest
+        padded = (integers[at] + 7) // 8 * 8
+        slopes = (2 * layer + 1) * widest
         # The slopes' row becomes the derivative by what enters the activations.
         if layer < n_layers - 1:
-            for o in range(n_out):
-                scratch[row + widest + o] *= scratch[delta + o]
-        for q in range(0, padded, 8):
-            sums = spread(scratch, 0.0)
-            w = weights + q
-            for o in range(n_out):
-                sums = sums + load(reals, w) * scratch[row + widest + o]
-                w += padded
-            store(scratch, delta + q, sums)
+            for o in range(integers[at + 1]):
+                scratch[slopes + o] *= scratch[delta + o]
+        _times(base + integers[at + 5], integers[at + 1], padded, -1, reals, scratch, slopes, scratch, delta)
     for i in range(integers[layers]):
         by_input[i] = scratch[delta + i]
     return output

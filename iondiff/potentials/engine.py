@@ -25,6 +25,7 @@ from iondiff.potentials.hdnnp import HDNNP
 from iondiff.potentials.network import Network
 
 PRECISIONS = ("double", "mixed")
+_ALONE = 48  # fewer atoms than these do not wake the other threads
 Neighbours = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -73,7 +74,9 @@ class Plan:
 
     def compiled(self) -> CompiledPotential:
         """Kernel and parameters, for compiled loops."""
-        return CompiledPotential(_kernels_hdnnp.kernel, self.integers, self.reals)
+        mixed = bool(self.integers[slot.PRECISION])
+        kernel = _kernels_hdnnp.compiled_kernel(mixed, bool(self.integers[slot.THREADS] > 1))
+        return CompiledPotential(kernel, self.integers, self.reals)
 
 
 @dataclass(frozen=True)
@@ -247,8 +250,10 @@ def evaluate(
     forces, atom_energies, virial = np.empty((n, 3)), np.empty(n), np.empty((3, 3))
     functions = np.empty((n, max(plan.n_functions)))
     members = np.empty((plan.n_members, n))
-    energy = _kernels_hdnnp.evaluate(
-        positions, cell, species, first, index, image, plan.integers, plan.reals,
-        forces, atom_energies, virial, functions, members,
+    alone = n < _ALONE or plan.integers[slot.THREADS] == 1
+    run = _kernels_hdnnp.run_serial if alone else _kernels_hdnnp.run_parallel
+    energy = run(
+        np.empty(0, np.float32 if plan.integers[slot.PRECISION] else np.float64), positions, cell, species,
+        first, index, image, plan.integers, plan.reals, forces, atom_energies, virial, functions, members,
     )  # fmt: skip
     return Evaluation(float(energy), atom_energies, forces, virial, functions, members)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"cli", "cli_kmc", "cli_files", "__main__"},
     {"console"},
-    {"planning", "inspection", "templates"},
+    {"planning", "inspection", "templates", "plot"},
     {"workflow", "report"},
     {"stages"},
     {"uncertainty", "assessment", "improvement"},
@@ -21,6 +21,7 @@ FLOORS = [
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},
     {"structures"},
+    {"tables"},
     {"units", "errors", "files", "processes"},
 ]
 

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numba import float64, types
 
 from iondiff.descriptors import Descriptor, ElementDescriptor, Scaling, SymmetryFunction
 from iondiff.errors import PotentialError
 from iondiff.neighbours import neighbour_table
 from iondiff.potentials import engine
+from iondiff.potentials.compiled import KERNEL, KERNEL_POINTER
 from iondiff.potentials.hdnnp import HDNNP
 from iondiff.potentials.network import ACTIVATIONS, Network
 from tests.iondiff.plain_functions import functions_of
@@ -254,7 +256,9 @@ def test_threads_do_not_change_a_bit(precision):
         assert np.array_equal(one.functions, other.functions)
 
 
-@numba.njit
+@numba.njit(
+    types.Tuple((float64, float64[:, ::1], float64[::1], float64[:, ::1]))(KERNEL_POINTER, *KERNEL.args[:8])
+)
 def through_pointer(kernel, positions, cell, species, first, index, image, integers, reals):
     forces, energies, virial = np.empty_like(positions), np.empty(len(positions)), np.empty((3, 3))
     energy = kernel(positions, cell, species, first, index, image, integers, reals, forces, energies, virial)
