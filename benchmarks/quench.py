@@ -1,4 +1,4 @@
-"""How long does a melt-quench of silicon take, and how much of it is not the forces?
+"""How long a melt-quench of silicon takes, and how much of it is not the forces.
 
 python -m benchmarks.quench [--potential FILE] [--steps 1000]
 
