@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 from ase import Atoms
@@ -347,7 +347,13 @@ class Trajectory:
             for k in range(len(chunk["step"])):
                 yield self._atoms({name: values[k] for name, values in chunk.items()})
 
-    def __getitem__(self, frame: int) -> Atoms:
+    @overload
+    def __getitem__(self, frame: int) -> Atoms: ...
+    @overload
+    def __getitem__(self, frame: slice) -> list[Atoms]: ...
+    def __getitem__(self, frame: int | slice) -> Atoms | list[Atoms]:
+        if isinstance(frame, slice):
+            return [self[k] for k in range(*frame.indices(len(self)))]
         index = range(len(self))[frame]
         (chunk,) = self.chunks(start=index, stop=index + 1)
         return self._atoms({name: values[0] for name, values in chunk.items()})

@@ -51,6 +51,7 @@ def test_frames_come_back(tmp_path):
     assert np.array_equal(trajectory[-2].positions, trajectory.positions()[-2])
     assert [atoms.info["step"] for atoms in trajectory] == list(range(0, 110, 10))
     assert trajectory[4].get_potential_energy() == -6.0
+    assert [atoms.info["step"] for atoms in trajectory[-2:]] == [90, 100]
 
 
 def test_a_jump_beyond_32_bits_is_kept(tmp_path):
