@@ -48,16 +48,20 @@ def _with_calculator(host: Atoms, maker: Maker) -> Atoms:
 def _host_energy(atoms: Atoms, maker: Maker) -> float:
     key = (json.dumps(maker, sort_keys=True), host_fingerprint(atoms))
     if key not in _TEACHERS.host_energies:
-        try:
-            energy = float(atoms.get_potential_energy())
-        except Exception as error:  # a calculator can raise anything
-            raise CalculatorError(
-                f"calculator {maker[0]!r} failed on the empty host ({type(error).__name__}: {error})"
-            ) from error
-        if not np.isfinite(energy):
-            raise CalculatorError(f"calculator {maker[0]!r} gave the empty host the energy {energy} eV")
-        _TEACHERS.host_energies[key] = energy
+        _TEACHERS.host_energies[key] = _empty_energy(atoms, maker)
     return _TEACHERS.host_energies[key]
+
+
+def _empty_energy(atoms: Atoms, maker: Maker) -> float:
+    try:
+        energy = float(atoms.get_potential_energy())
+    except Exception as error:  # a calculator can raise anything
+        raise CalculatorError(
+            f"calculator {maker[0]!r} failed on the empty host ({type(error).__name__}: {error})"
+        ) from error
+    if not np.isfinite(energy):
+        raise CalculatorError(f"calculator {maker[0]!r} gave the empty host the energy {energy} eV")
+    return energy
 
 
 def label_one(
@@ -82,7 +86,11 @@ def label_one(
 
 
 def hessian_of(host: Atoms, maker: Maker) -> np.ndarray:
-    """The empty host's Hessian, (3n, 3n), eV/Å²."""
-    atoms = _with_calculator(host, maker)
-    _host_energy(atoms, maker)
+    """The empty host's Hessian, (3n, 3n), eV/Å², by a calculator of its own.
+
+    One that has worked before may have kept something, such as a neighbour list, and give other last digits.
+    """
+    atoms = host.copy()
+    atoms.calc = make_calculator(*maker)
+    _empty_energy(atoms, maker)
     return host_hessian(atoms)

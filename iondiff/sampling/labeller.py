@@ -184,8 +184,8 @@ def _run(
         yield futures[future], _outcome(future)
 
 
-def _outcome(future: Future[RelaxedLabel | Failure]) -> RelaxedLabel | Failure:
-    """What became of one point; a worker that it killed twice (or as often as Dask allows) is its failure."""
+def _outcome(future: Future[Any]) -> Any:
+    """The result of a task, or why there is none: its worker died twice, or as often as Dask allows."""
     try:
         return future.result()
     except (BrokenExecutor, CalculatorError):
@@ -211,10 +211,14 @@ def _as_label(
 def _cached_hessian(path: Path, host: Atoms, maker: Maker, executor: Executor | None) -> np.ndarray:
     """The host's Hessian, kept in a file: resumed labels must see the same preconditioner."""
     if not path.exists():
-        hessian = (
-            hessian_of(host, maker) if executor is None else executor.submit(hessian_of, host, maker).result()
+        found = (
+            hessian_of(host, maker)
+            if executor is None
+            else _outcome(executor.submit(hessian_of, host, maker))
         )
-        write_hessian(path, hessian)
+        if isinstance(found, Failure):
+            raise CalculatorError(f"the host's Hessian could not be computed: {found.reason}")
+        write_hessian(path, found)
     hessian = read_hessian(path)
     if hessian.shape != (3 * len(host), 3 * len(host)):
         raise LabelError(f"{path} is of another host; delete it, it will be computed again")

@@ -73,7 +73,7 @@ class SlowEMT(EMT):
 
 def label(folder: Path) -> None:
     """Eight relaxations around a guest."""
-    _workers._TEACHERS.__init__()  # EMT keeps a neighbour list: begin as a new process does
+    _workers._TEACHERS.__init__()  # begin as a new process does
     host = bulk("Cu", "fcc", a=3.7).repeat((2, 2, 1))
     host.rattle(0.03, seed=2)
     points = draw_points(host, 8, (12, 12, 12), ((1.2, 1.0),), seed=3)[0]

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ase.calculators.emt import EMT
 
 from iondiff.errors import CalculatorError, HostError, LabelError
 from iondiff.files import host_fingerprint
+from iondiff.processes import ProcessDiedError
 from iondiff.sampling import draw_points, label_points, read_labels, relax_host, write_labels
 
 TEACHER = '''
@@ -240,6 +241,22 @@ def test_a_point_whose_process_dies_is_tried_again_and_then_reported(metal, poin
     assert [x.index for x in found.labels] == [i for i in range(8) if i not in bad]
     # Only the deadly points were tried again: the empty host and the point itself, twice each.
     assert len(count.read_text()) - calls <= 4 * len(bad)
+
+
+def test_a_hessian_whose_process_dies_is_said(metal, points, tmp_path, monkeypatch):
+    died = "the process at work on it died twice, the last time with exit code 9"
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", lambda *_: failed(ProcessDiedError(died)))
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(CalculatorError, match=f"Hessian could not be computed: {died}"),
+    ):
+        run(metal, points, tmp_path, executor=executor)
+
+
+def failed(error):
+    future = Future()
+    future.set_exception(error)
+    return future
 
 
 def test_a_calculator_that_cannot_be_had(metal, points, tmp_path):
