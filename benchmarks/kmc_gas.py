@@ -31,7 +31,7 @@ TEMPERATURE = 600.0
 
 
 def cubic(side: int, spread: float) -> tuple[Network, tuple[int, int, int]]:
-    """Simple cubic: one site repeated, or `side`³ sites whose energies and saddles scatter by `spread`, eV."""
+    """Simple cubic: one site repeated, or side³ sites whose energies and saddles scatter by `spread`, eV."""
     n, repeated = (1, side) if spread == 0 else (side**3, 1)
     inner = 1 if spread == 0 else side
     cells = np.stack(np.unravel_index(np.arange(n), (inner,) * 3), axis=1)

@@ -20,7 +20,7 @@ import pandas as pd
 import kmc
 
 HERE = Path(__file__).parent
-TEMPERATURE = 800.0
+TEMPERATURE = 1200.0
 SHARES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9)
 #: How often each cell is repeated.
 REPLICATE = {"Cu in a-Ta2O5": (3, 3, 3), "uniform lattice": (10, 10, 10)}
@@ -117,7 +117,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--hops", type=int, default=2_000_000, help="of all carriers together, in each of two runs"
+        "--hops", type=int, default=10_000_000, help="of all carriers together, in each of two runs"
     )
     parser.add_argument("--figure", type=Path, default=HERE / "concentration.svg")
     parser.add_argument("--table", type=Path, default=HERE / "concentration.csv")
