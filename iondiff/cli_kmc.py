@@ -190,9 +190,7 @@ def _print_table(table: pd.DataFrame, output: Path) -> None:
     good = table[(table["note"] == "") & (table["D"] > 0)]
     if good["temperature"].nunique() > 1:
         fit = kmc.fit_arrhenius(good)
-        console.print(
-            f"activation energy {fit.Ea:.4f} ± {fit.Ea_error:.4f} eV, D0 {fit.D0:.3e} cm²/s", highlight=False
-        )
+        console.print(f"activation energy {fit}", highlight=False)
     console.print(f"table: {output}", highlight=False)
 
 

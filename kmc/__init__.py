@@ -1,6 +1,6 @@
 """Transport on hopping graphs: exact solutions, kinetic Monte Carlo, error bars that mean what they say."""
 
-from kmc.arrhenius import ArrheniusFit, CurvatureWarning, fit_arrhenius, sweep
+from kmc.arrhenius import ArrheniusFit, CurvatureWarning, NotConvergedWarning, fit_arrhenius, sweep
 from kmc.checkpoints import CheckpointError
 from kmc.estimate import Estimate, NotConvergedError
 from kmc.exact import Solution, activation_energy, current_hops, diffusion_tensor, occupation, solve
@@ -17,7 +17,7 @@ from kmc.gas_transport import (
 from kmc.interactions import ScreenedCoulomb
 from kmc.lattice_gas import Gas, Reservoir, simulate_gas
 from kmc.network import GraphError, Network, compile_graph, validate
-from kmc.observe import Observation, first_passage_times, observe
+from kmc.observe import Observation, StreamedObservation, first_passage_times, observe
 from kmc.passage import mean_first_passage, residence_times
 from kmc.percolation import Percolation, percolation
 from kmc.rates import Rates, hop_rates
@@ -36,12 +36,14 @@ __all__ = [
     "GraphError",
     "Network",
     "NotConvergedError",
+    "NotConvergedWarning",
     "Observation",
     "Percolation",
     "Rates",
     "Reservoir",
     "ScreenedCoulomb",
     "Solution",
+    "StreamedObservation",
     "Walk",
     "activation_energy",
     "charge_diffusivity",

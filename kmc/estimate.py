@@ -51,3 +51,6 @@ class NotConvergedError(GraphError):
     def __init__(self, message: str, estimate: Estimate):
         super().__init__(message)
         self.estimate = estimate
+
+    def __reduce__(self) -> tuple[type, tuple[str, Estimate]]:
+        return type(self), (str(self), self.estimate)  # so that it comes back from other processes
