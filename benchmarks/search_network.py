@@ -158,7 +158,7 @@ def ase_band(landscape, start, saddle, end, settings):
 
 
 def band_rates(landscape, network, count=8):
-    """Bands a CPU-second through the hops of a network, by `search.neb` and by ASE; and what they differ by."""
+    """Bands a CPU-second through the hops of a network, by `search.neb` and by ASE; and their difference."""
     settings = neb.Settings()
     neb.refine(landscape, network)  # compiled and warm
     began = time.process_time()
