@@ -1,8 +1,8 @@
 """Li migration barriers from the literature, with a universal potential, by our bands and by ASE's own.
 
 For every path of the chosen systems the two end structures are relaxed once; then `search.neb` and
-`ase.mep.NEB` start from the same band (straight, rattled by 0.03 Å) with the same images, springs, thresholds,
-and calculator, without climbing, then climbing. The difference of the two barriers tests the bands. The
+`ase.mep.NEB` start from the same band (straight, rattled by 0.03 Å) with the same images, springs, limits and
+calculator, without climbing, then climbing. The difference of the two barriers tests the bands. The
 difference from DFT belongs to the potential (and, in part, to functional, supercell and charge state of the
 published calculation).
 
