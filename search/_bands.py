@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from search._kernels_bands import fire_moves, nudged_forces, quasi_newton_moves
+from search._kernels_bands import LOST, fire_moves, nudged_forces, quasi_newton_moves
 from search.lattice import Floats, Ints
 
 Force = Callable[[Floats], tuple[Floats, Floats]]
@@ -19,8 +19,6 @@ Force = Callable[[Floats], tuple[Floats, Floats]]
 # An image inside a wall is only "very high", eV: infinite weights would leave no tangent.
 _HIGH = 1e6
 _MEMORY = 12
-# A force this many times the smallest so far sends a quasi-Newton walk back to its first step.
-_LOST = 4.0
 
 
 @dataclass
@@ -98,7 +96,7 @@ def relax(
         _measure(bands, spring, todo, forces, top, left)
         busy = ~(left[todo] < fmax) & np.isfinite(bands.energies[todo]).all(axis=1) & (taken[todo] < steps)
         # A quasi-Newton walk that has lost its way goes back to its best place and on with FIRE from there.
-        lost = todo[(left[todo] > _LOST * best[todo]) & ~walkers.careful[todo]]
+        lost = todo[(left[todo] > LOST * best[todo]) & ~walkers.careful[todo]]
         if len(lost):
             for mine, kept in zip(bands.parts(), home.parts(), strict=True):
                 mine[lost] = kept[lost]

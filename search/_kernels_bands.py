@@ -14,6 +14,8 @@ Bools = NDArray[np.bool_]
 FIRST = 0.02
 # Inverse curvatures taken from a pair of steps are kept inside these bounds, Å² / eV.
 SOFT, STIFF = 0.5, 2e-4
+# A force this many times the smallest so far: a quasi-Newton walk has lost its way.
+LOST = 4.0
 
 
 @njit(cache=True)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from search._kernels_bands import Bools, nudged_forces, quasi_newton_moves
+from search._kernels_bands import LOST, Bools, fire_moves, nudged_forces, quasi_newton_moves
 from search._spline import slopes_many
 from search.lattice import Floats, Ints
 
@@ -59,16 +59,30 @@ def relax_on_surface(
         fresh: Bools = np.ones(1, dtype=np.bool_)
         reach = np.full(1, longest)
         _evaluate(coefficients, inverse, transform, one[0], height[0], gradients[0])
-        best = np.inf
+        velocity, dt, mixing = np.zeros((1, n)), np.full(1, 0.1), np.full(1, 0.1)
+        patience: Ints = np.zeros(1, dtype=np.int64)
+        best, careful = np.inf, False
+        home, home_height, home_gradients = one.copy(), height.copy(), gradients.copy()
         for step in range(steps + 1):
             was = top[0]
             nudged_forces(one, height, gradients, climbing, spring, todo, forces, top, largest)
             if largest[0] < fmax or step == steps:
                 break
-            if largest[0] > 4.0 * best or (step > 0 and was != top[0]):
-                count[0], fresh[0], best = 0, True, largest[0]
-            best = min(best, largest[0])
-            quasi_newton_moves(forces.reshape(1, n), moves, before, past, changes, count, fresh, reach, todo)
+            if largest[0] > LOST * best and not careful:
+                # As in `_bands.relax`: back to the best place, and on with FIRE.
+                careful = True
+                one[:], height[:], gradients[:] = home, home_height, home_gradients
+                nudged_forces(one, height, gradients, climbing, spring, todo, forces, top, largest)
+            elif largest[0] < best:
+                best = largest[0]
+                home[:], home_height[:], home_gradients[:] = one, height, gradients
+            if step > 0 and was != top[0]:
+                count[0], fresh[0] = 0, True
+            flat = forces.reshape(1, n)
+            if careful:
+                fire_moves(flat, moves, velocity, dt, mixing, patience, reach, todo)
+            else:
+                quasi_newton_moves(flat, moves, before, past, changes, count, fresh, reach, todo)
             for i in range(m - 2):
                 for a in range(d):
                     one[0, i + 1, a] += moves[0, i * d + a]

@@ -1,15 +1,16 @@
 """Li migration barriers from the literature, with a universal potential, by our bands and by ASE's own.
 
-For every path of the chosen systems the two end structures are relaxed once; then `search.neb` and `ase.mep.NEB`
-start from the same band (straight, rattled by 0.03 Å) with the same images, springs, thresholds and calculator, without climbing
-first, then climbing. The difference of the two barriers tests the bands. The difference from DFT belongs to the
-potential (and, in part, to functional, supercell and charge state of the published calculation).
+For every path of the chosen systems the two end structures are relaxed once; then `search.neb` and
+`ase.mep.NEB` start from the same band (straight, rattled by 0.03 Å) with the same images, springs, limits and
+calculator, without climbing, then climbing. The difference of the two barriers tests the bands. The
+difference from DFT belongs to the potential (and, in part, to functional, supercell and charge state of the
+published calculation).
 
-    python -m case_studies.literature_barriers.run data/li_paths_5img.extxyz.gz --output runs/literature
+    python -m case_studies.literature_barriers.run li_paths_5img.extxyz.gz --output runs/literature
 
-The paths are those of sai-mat-group/predicting-migration-barriers (MIT licence): one frame a path, the first five
-atoms are the moving Li at five linear images. Every finished evaluation is kept in the output folder, so the
-script goes on where it was stopped; the table is written to `result.json`.
+The paths are those of sai-mat-group/predicting-migration-barriers (MIT licence): one frame a path, the first
+five atoms are the moving Li at five linear images. Every finished evaluation is kept in the output folder, so
+the script goes on where it was stopped; the table is written to `result.json`.
 """
 
 import argparse
@@ -102,7 +103,8 @@ def one_path(frame: Atoms, calculator, folder: Path) -> dict[str, object]:
     template = Atoms("Li", positions=[frame.positions[0]]) + frame[5:]
     template.set_cell(frame.cell)
     template.pbc = True
-    with Evaluations(template, calculator, checkpoint=folder / f"{frame.info['sys_name']}.journal") as evaluate:
+    kept = folder / f"{frame.info['sys_name']}.journal"
+    with Evaluations(template, calculator, checkpoint=kept) as evaluate:
         began = time.process_time()
         first, last, energies = end_structures(frame, evaluate)
         relaxing = evaluate.asked
@@ -131,7 +133,9 @@ def one_path(frame: Atoms, calculator, folder: Path) -> dict[str, object]:
 
 def main() -> None:
     """Run what is not there yet, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("paths", type=Path)
     parser.add_argument("--output", type=Path, default=Path("runs") / "literature_barriers")
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
@@ -152,11 +156,10 @@ def main() -> None:
         try:
             rows.append(one_path(frames[name], calculator, options.output))
         except RuntimeError as error:
-            rows.append({"path": name, "dft_eV": float(frames[name].info["barrier_eV"]), "failed": str(error)})
+            barrier = float(frames[name].info["barrier_eV"])
+            rows.append({"path": name, "dft_eV": barrier, "failed": str(error)})
         settings = dict(vars(SETTINGS), end_fmax=END_FMAX, rattle=RATTLE)
-        text = json.dumps(
-            {"calculator": "CHGNet 0.3.0", "settings": settings, "rows": rows}, indent=1
-        )
+        text = json.dumps({"calculator": "CHGNet 0.3.0", "settings": settings, "rows": rows}, indent=1)
         result.with_suffix(".tmp").write_text(text + "\n")
         result.with_suffix(".tmp").replace(result)
         print(json.dumps(rows[-1]), flush=True)
