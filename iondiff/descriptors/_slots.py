@@ -11,7 +11,7 @@
     THREADS, HEADER,
 ) = range(20)  # fmt: skip
 # Header of `reals`.
-REACH, ENERGY_SCALE, REALS_HEADER = range(3)
+REACH, REALS_HEADER = range(2)
 
 # Record of one element.
 (

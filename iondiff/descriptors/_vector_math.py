@@ -241,10 +241,11 @@ def bell(core, bent, x, low, high):
     inside = u < 1.0
     u = minimum(u, 1.0)
     slope = 1.0 / half
+    v = u
     if bent:
-        f, df = cutoff(core, (2.0 - u) * u, 1.0, 0.0)
+        v = (2.0 - u) * u
+    f, df = cutoff(core, v, 1.0, 0.0)
+    if bent:
         df = df * (1.0 - u) * 2.0
-    else:
-        f, df = cutoff(core, u, 1.0, 0.0)
     df = select(d < 0.0, df * (-slope), df * slope)
     return select(inside, f, 0.0), select(inside, df, 0.0)

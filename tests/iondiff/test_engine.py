@@ -1,5 +1,6 @@
 """The compiled engine: every kind of function, every activation, any cell, any number of threads."""
 
+import dataclasses
 import itertools
 
 import numba
@@ -46,7 +47,7 @@ def make_potential(functions, layers=(7, 5), letters="tpl", seed=1):
         own = tuple(dict.fromkeys(f for f in functions if f.centre == symbol))
         own = own or (SymmetryFunction("G2", symbol, ("S",), CUTOFF, eta=0.5),)
         n = len(own)
-        scaling = Scaling("scale-centre", np.zeros(n), np.full(n, 2.0), generator.random(n), np.ones(n))
+        scaling = Scaling("scale-centre", np.zeros(n), np.full(n, 2.0), np.linspace(0, 1, n), np.ones(n))
         elements.append(ElementDescriptor(symbol, own, scaling))
         sizes = (n, *layers, 1)
         networks.append(
@@ -292,3 +293,19 @@ def test_wrong_arguments_are_told():
         engine.evaluate(plan, positions, cell, [True] * 3, species)
     with pytest.raises(PotentialError, match="precision is 'half'"):
         plan.with_precision("half")
+
+
+def test_a_committee_is_its_members():
+    positions, cell, species = make_structure()
+    members = [make_potential(MIXTURE, seed=s) for s in (1, 2, 3)]
+    members[1] = dataclasses.replace(members[1], energy_scale=0.7, atom_energies=np.array([0.5, 0.25]))
+    found = engine.evaluate(engine.compile(members), positions, cell, [True] * 3, species)
+    alone = [engine.evaluate(engine.compile(m), positions, cell, [True] * 3, species) for m in members]
+    for k, one in enumerate(alone):
+        np.testing.assert_allclose(found.member_energies[k], one.atom_energies, rtol=1e-12)
+        np.testing.assert_allclose(found.member_forces[k], one.forces, atol=1e-11)
+    np.testing.assert_allclose(found.energy, np.mean([one.energy for one in alone]), rtol=1e-12)
+    np.testing.assert_allclose(found.forces, np.mean([one.forces for one in alone], axis=0), atol=1e-11)
+    np.testing.assert_allclose(found.virial, np.mean([one.virial for one in alone], axis=0), atol=1e-10)
+    with pytest.raises(PotentialError, match="member 2 of the committee has other symmetry functions"):
+        engine.compile([members[0], make_potential(KINDS["G2"])])
