@@ -26,7 +26,7 @@ from iondiff.potentials.compiled import KERNEL
 BLOCK = 4096  # atoms whose gradients are held at a time
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(cache=True, error_model="numpy")
 def _atom(
     i, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
     functions, energies, gradients, begin,
@@ -174,8 +174,8 @@ def run_serial(
         _scatter(start, stop, positions, cell, first, index, image, gradients[0], forces, virial)
         for member in range(member_forces.shape[0]):
             _scatter(
-                start, stop, positions, cell, first, index, image, gradients[member + 1], member_forces[member],
-                nowhere,
+                start, stop, positions, cell, first, index, image, gradients[member + 1],
+                member_forces[member], nowhere,
             )  # fmt: skip
     return energy
 
@@ -185,7 +185,7 @@ def run_parallel(
     sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
     functions, energies, member_forces,
 ):  # fmt: skip
-    """The same on several threads, to the same bits: an atom's numbers do not depend on who works them out."""
+    """The same on several threads, to the same bits: no atom's numbers depend on who works them out."""
     n = positions.shape[0]
     n_threads = max(integers[THREADS], 1)
     parts = 1 + member_forces.shape[0]
@@ -201,21 +201,22 @@ def run_parallel(
             for i in range(start + t, stop, n_threads):
                 atom_energies[i] = _atom(
                     i, places, positions, cell, species, first, index, image, integers, reals,
-                    work[t], whole[t], wide[t], net[t], functions, energies, gradients, first[i] - first[start],
+                    work[t], whole[t], wide[t], net[t], functions, energies, gradients,
+                    first[i] - first[start],
                 )  # fmt: skip
         for i in range(start, stop):
             energy += atom_energies[i]
         _scatter(start, stop, positions, cell, first, index, image, gradients[0], forces, virial)
         for member in range(member_forces.shape[0]):
             _scatter(
-                start, stop, positions, cell, first, index, image, gradients[member + 1], member_forces[member],
-                nowhere,
+                start, stop, positions, cell, first, index, image, gradients[member + 1],
+                member_forces[member], nowhere,
             )  # fmt: skip
     return energy
 
 
-# The one signature of iondiff.potentials.compiled, in each precision, alone and with threads. Each is compiled
-# when it is first asked for.
+# The one signature of iondiff.potentials.compiled, in each precision, alone and with threads. Each is
+# compiled when it is first asked for.
 
 
 @njit(cache=True, error_model="numpy")

@@ -229,10 +229,10 @@ def evaluate(
     n = len(positions)
     if positions.shape != (n, 3) or species.shape != (n,) or cell.shape != (3, 3):
         raise PotentialError(
-            f"positions {positions.shape}, species {species.shape} and cell {cell.shape}; wanted (n, 3), (n,) and "
-            "(3, 3)"
+            f"positions {positions.shape}, species {species.shape} and cell {cell.shape}; wanted (n, 3), "
+            "(n,) and (3, 3)"
         )
-    if n and not (0 <= species.min() and species.max() < len(plan.species)):
+    if n and (species.min() < 0 or species.max() >= len(plan.species)):
         raise PotentialError(
             f"species go from {species.min()} to {species.max()}; wanted 0 to {len(plan.species) - 1}"
         )
