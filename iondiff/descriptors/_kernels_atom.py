@@ -1,6 +1,9 @@
-"""All channels of one atom, forward and back: the two passes between which the network stands."""
+"""All channels of one atom, forward and back: the two passes between which the network stands.
 
-import numpy as np
+What only passes numbers on is written into its caller (``inline="always"``): every compiled function that
+calls others is optimised together with all that they call, so each layer of calls costs seconds once.
+"""
+
 from numba import njit
 
 from iondiff.descriptors import _kernels_bells, _kernels_moments, _kernels_pairs, _kernels_radial
@@ -65,7 +68,7 @@ def layout(most_neighbours, size, slopes, integers):
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def forward(
     i, element, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide
 ):
@@ -116,7 +119,7 @@ def forward(
     return n
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def combine(element, n_functions, integers, reals, channels, out):
     """Symmetry functions from channels."""
     for f in range(n_functions):
@@ -127,7 +130,7 @@ def combine(element, n_functions, integers, reals, channels, out):
         out[integers[at + 2 * t]] += reals[real + t] * channels[integers[at + 2 * t + 1]]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def distribute(element, n_channels, slopes_at, integers, reals, by_function, work):
     """Derivatives by channels, into work[slopes_at ...], from derivatives by symmetry functions."""
     for c in range(n_channels):
@@ -138,7 +141,7 @@ def distribute(element, n_channels, slopes_at, integers, reals, by_function, wor
         work[slopes_at + integers[at + 2 * t + 1]] += reals[real + t] * by_function[integers[at + 2 * t]]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", inline="always")
 def backward(element, places, slopes_at, n, integers, reals, work, whole, wide, out, begin):
     """out[begin ...]: gradient by the place of each entry of the atom's list, given work[slopes_at ...]."""
     (stride, radial, bells, _, _, vectors, _, _, groups, _, _, _, _, moments, _) = places
@@ -166,4 +169,3 @@ def backward(element, places, slopes_at, n, integers, reals, work, whole, wide, 
             integers[element + E_BELLS], stride, bells, vectors, slopes_at, integers, reals, work, whole
         )
     collect_gradients(stride, n, integers, work, whole, out, begin)
-    return np.int64(0)

@@ -104,7 +104,7 @@ def _sum_moments(species, stride, shell, space, out, integers, reals, work, whol
 
 @njit(cache=True, error_model="numpy")
 def forward(shell, stride, space, moments, integers, reals, work, whole, wide, channels):
-    """Sums into `channels`; the moments stay in wide[moments ...], an element a row, behind the sums of g²."""
+    """Sums into `channels`; moments stay in wide[moments ...], an element a row, behind the sums of g²."""
     n_species = integers[N_SPECIES]
     row = below(integers[shell + M_DEGREE] + 1)
     n_pairs = integers[shell + M_PAIRS]
@@ -171,7 +171,7 @@ def _slopes_of_moments(species, shell, moments, slopes, out, integers, reals, wo
 
 @njit(cache=True, error_model="numpy")
 def _differentiate(degree, source, out, work, wide):
-    """Coefficients of the three derivatives of a homogeneous polynomial; each has a row of the lower degree."""
+    """Coefficients of the three derivatives of a homogeneous polynomial, one behind the other."""
     n = degree * (degree + 1) // 2
     for t in range(degree + 1):
         for c in range(t + 1):

@@ -262,7 +262,7 @@ def forward(group, stride, base, row, masks, integers, reals, work, whole, chann
 
 @njit(cache=True, error_model="numpy")
 def _weigh(group, base, row, n, slopes, integers, reals, work):
-    """Of every pair: derivatives of the energy by the logarithms of F and s, and by the cosine, as streams."""
+    """Of every pair: derivatives of the energy by the logarithm of F, by s and by the cosine, as streams."""
     size = lanes(work)
     n_etas = integers[group + P_ETAS]
     tables = group + P_SIZE
@@ -322,7 +322,7 @@ def _weigh(group, base, row, n, slopes, integers, reals, work):
 
 @njit(cache=True, error_model="numpy")
 def backward(group, stride, base, row, masks, n, slopes, integers, reals, work, whole):
-    """Gradients by both neighbours of every pair, given the derivatives by the channels in work[slopes ...]."""
+    """Gradients by both neighbours of every pair, given the derivatives by channels in work[slopes ...]."""
     _weigh(group, base, row, n, slopes, integers, reals, work)
     n_species = integers[N_SPECIES]
     size = lanes(work)

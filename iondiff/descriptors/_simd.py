@@ -6,6 +6,8 @@ or 16 singles; processors with narrower registers take it in pieces. A number me
 its lanes and takes its precision, so one source serves both.
 """
 
+# ruff: noqa: ARG001 - Numba hands every generator the same four arguments
+
 import operator
 
 from llvmlite import binding, ir
@@ -236,7 +238,7 @@ def minimum(typing, value, number):
 
 @intrinsic
 def select(typing, mask, yes, no):
-    """`yes` where the mask is set, else `no`; one of them may be a number."""
+    """The value `yes` where the mask is set, else `no`; one of them may be a number."""
     vector = yes if isinstance(yes, Vector) else no
 
     def generate(context, builder, sig, arguments):
@@ -298,7 +300,7 @@ def total(typing, value):
 
 @intrinsic
 def scale_by_power(typing, value, shifted):
-    """value · 2^k, where `shifted` is k + 1.5 · 2^(mantissa bits): k stands in its lowest bits."""
+    """Product value · 2^k, where `shifted` is k + 1.5 · 2^(mantissa bits): k stands in its lowest bits."""
 
     def generate(context, builder, sig, arguments):
         bits = value.element.bitwidth
@@ -368,7 +370,7 @@ def count(typing, mask):
 
 @intrinsic
 def pack_store(typing, array, index, value, mask):
-    """The lanes set, one behind the other from array[index]; what follows them is overwritten, a vector in all."""
+    """Lanes set, one behind the other from array[index]; what follows is overwritten, a vector in all."""
 
     def generate(context, builder, sig, arguments):
         base, start, v, m = arguments

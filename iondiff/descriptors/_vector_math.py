@@ -80,7 +80,7 @@ def log(x):
 
 @njit(cache=True, forceinline=True, error_model="numpy")
 def tanh_unit(u):
-    """tanh u for 0 ≤ u ≤ 1, where no exponential is needed."""
+    """Hyperbolic tangent of u for 0 ≤ u ≤ 1, where no exponential is needed."""
     z = u * u
     if width(u) == 8:
         p = z * -6.20675330545365e-08 + 6.496857637862531e-07
@@ -110,7 +110,7 @@ def tanh_unit(u):
 
 @njit(cache=True, forceinline=True, error_model="numpy")
 def _sine_cosine_pi(y):
-    """sin πy and cos πy for |y| ≤ ½."""
+    """Sine and cosine of πy for |y| ≤ ½."""
     z = y * y
     s = z * 7.697826768224191e-07 + -2.1903497074626018e-05
     s = s * z + 0.0004662998161898394
@@ -133,7 +133,7 @@ def _sine_cosine_pi(y):
 
 
 @njit(cache=True, forceinline=True, error_model="numpy")
-def cutoff(kind, r, rc, inner):
+def cutoff(kind, r, rc, inner):  # noqa: PLR0911 - one formula a kind
     """Cutoff function of n2p2's number `kind` and its derivative, for 0 ≤ r < rc; `inner` is a distance."""
     zero = r * 0.0
     if kind == 0:
@@ -241,10 +241,11 @@ def bell(core, bent, x, low, high):
     inside = u < 1.0
     u = minimum(u, 1.0)
     slope = 1.0 / half
+    v = u
     if bent:
-        f, df = cutoff(core, (2.0 - u) * u, 1.0, 0.0)
+        v = (2.0 - u) * u
+    f, df = cutoff(core, v, 1.0, 0.0)
+    if bent:
         df = df * (1.0 - u) * 2.0
-    else:
-        f, df = cutoff(core, u, 1.0, 0.0)
     df = select(d < 0.0, df * (-slope), df * slope)
     return select(inside, f, 0.0), select(inside, df, 0.0)

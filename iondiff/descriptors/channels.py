@@ -226,8 +226,10 @@ class _Element:
         moments = {key: max(shell.degrees.values()) for key, shell in self.shells.items()}
         monomials = {key: (d + 1) * (d + 2) * (d + 3) // 6 for key, d in moments.items()}
         scratch = [2 * n for n in monomials.values()]
-        for functions in self.bells.groups.values():
-            scratch.append(2 * len({angle for _, angle, _ in functions}) + 2 * len({f[0] for f in functions}))
+        scratch += [
+            2 * len({angle for _, angle, _ in functions}) + 2 * len({row for row, _, _ in functions})
+            for functions in self.bells.groups.values()
+        ]
         return {
             slot.MOST_RADIAL: len(self.radial),
             slot.MOST_ROWS: 2 * len(self.bells.rows),
@@ -241,7 +243,7 @@ class _Element:
 
 
 def _root(number: int, etas: list[float]) -> tuple[int, int]:
-    """An eta that this one is a small multiple of, and the multiple: a power then stands for an exponential."""
+    """An eta that this one is a small multiple of, and the multiple: powers are cheaper than exponentials."""
     for root in range(number):
         if etas[root] > 0:
             multiple = round(etas[number] / etas[root])

@@ -15,7 +15,6 @@ from iondiff.descriptors._slots import (
     E_SCALING,
     E_WEIGHTS,
     ELEMENTS,
-    ENERGY_SCALE,
     MOST_FUNCTIONS,
     N_MEMBERS,
     THREADS,
@@ -32,12 +31,14 @@ def _atom(
     i, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
     functions, energies, gradients, begin,
 ):  # fmt: skip
-    """Mean energy of atom i over the members, and its gradient by the places of its neighbours."""
+    """Mean energy of atom i over the members, and its gradient by the places of its neighbours.
+
+    `gradients` is one array for the mean, or with it one a member.
+    """
     element = integers[integers[ELEMENTS] + species[i]]
     n = forward(
         i, element, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide
     )
-    slopes_at = places[4]
     n_functions = integers[element + E_FUNCTIONS]
     n_members = integers[N_MEMBERS]
     most = integers[MOST_FUNCTIONS]
@@ -53,32 +54,42 @@ def _atom(
         by_function[f] = 0.0
     for f in range(functions.shape[1]):
         functions[i, f] = raw[f] if f < n_functions else 0.0
-    scale = reals[ENERGY_SCALE]
+    count = first[i + 1] - first[i]
+    for part in range(gradients.shape[0]):
+        for m in range(begin, begin + count):
+            gradients[part, m, 0] = 0.0
+            gradients[part, m, 1] = 0.0
+            gradients[part, m, 2] = 0.0
+    each = gradients.shape[0] > 1
     mean = 0.0
-    for member in range(n_members):
-        output = network(
-            integers[element + E_LAYERS_AT], integers[element + E_LAYERS],
-            reals_offset(element, member, integers), integers[WIDEST], integers, reals, scaled, scratch, by_input,
-        )  # fmt: skip
-        energy = scale * output + reals[integers[element + E_ENERGY] + member]
-        if energies.shape[0] > 0:
-            energies[member, i] = energy
-        mean += energy / n_members
-        for f in range(n_functions):
-            by_function[f] += by_input[f] * (scale * reals[scaling + n_functions + f] / n_members)
-    distribute(element, integers[element + E_CHANNELS], slopes_at, integers, reals, by_function, work)
-    for m in range(begin, begin + first[i + 1] - first[i]):
-        gradients[m, 0] = 0.0
-        gradients[m, 1] = 0.0
-        gradients[m, 2] = 0.0
-    backward(element, places, slopes_at, n, integers, reals, work, whole, wide, gradients, begin)
+    # The last round is the mean's; where members are wanted one by one, it is the mean of their gradients.
+    for member in range(n_members + 1):
+        if member < n_members:
+            output = network(
+                integers[element + E_LAYERS_AT], integers[element + E_LAYERS],
+                integers[integers[element + E_WEIGHTS] + member], integers[WIDEST], integers, reals,
+                scaled, scratch, by_input,
+            )  # fmt: skip
+            scale = reals[integers[element + E_ENERGY] + 2 * member + 1]
+            energy = scale * output + reals[integers[element + E_ENERGY] + 2 * member]
+            if energies.shape[0] > 0:
+                energies[member, i] = energy
+            mean += energy / n_members
+            for f in range(n_functions):
+                slope = by_input[f] * (scale * reals[scaling + n_functions + f])
+                by_function[f] = slope if each else by_function[f] + slope / n_members
+        if each == (member < n_members):
+            distribute(element, integers[element + E_CHANNELS], places[4], integers, reals, by_function, work)
+            out = gradients[member + 1 if each else 0]
+            backward(element, places, places[4], n, integers, reals, work, whole, wide, out, begin)
+    if each:
+        for m in range(begin, begin + count):
+            for a in range(3):
+                total = 0.0
+                for member in range(n_members):
+                    total += gradients[member + 1, m, a]
+                gradients[0, m, a] = total / n_members
     return mean
-
-
-@njit(cache=True, error_model="numpy")
-def reals_offset(element, member, integers):
-    """Where the weights of a member's network of this element start."""
-    return integers[integers[element + E_WEIGHTS] + member]
 
 
 @njit(cache=True, error_model="numpy")
@@ -121,7 +132,7 @@ def _scatter(start, stop, positions, cell, first, index, image, gradients, force
 
 
 @njit(cache=True, error_model="numpy")
-def _room(sample, n_threads, positions, first, integers):
+def _room(sample, n_threads, parts, positions, first, integers):
     """Scratch for so many threads, and gradients of one block of atoms."""
     n = positions.shape[0]
     most = 0
@@ -135,17 +146,20 @@ def _room(sample, n_threads, positions, first, integers):
     whole = np.empty((n_threads, places[10]), np.int64)
     wide = np.empty((n_threads, places[14]), np.float64)
     net = np.empty((n_threads, 3 * integers[MOST_FUNCTIONS] + (2 * integers[DEPTH] + 1) * integers[WIDEST]))
-    return places, work, whole, wide, net, np.empty((largest, 3), np.float64)
+    return places, work, whole, wide, net, np.empty((parts, largest, 3))
 
 
 @njit(cache=True, error_model="numpy")
 def run_serial(
     sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
-    functions, energies,
+    functions, energies, member_forces,
 ):  # fmt: skip
     """The whole structure, in the precision of `sample`, on the thread that calls."""
     n = positions.shape[0]
-    places, work, whole, wide, net, gradients = _room(sample, 1, positions, first, integers)
+    parts = 1 + member_forces.shape[0]
+    places, work, whole, wide, net, gradients = _room(sample, 1, parts, positions, first, integers)
+    nowhere = np.zeros((3, 3))
+    member_forces[:] = 0.0
     forces[:] = 0.0
     virial[:] = 0.0
     energy = 0.0
@@ -157,19 +171,27 @@ def run_serial(
                 work[0], whole[0], wide[0], net[0], functions, energies, gradients, first[i] - first[start],
             )  # fmt: skip
             energy += atom_energies[i]
-        _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial)
+        _scatter(start, stop, positions, cell, first, index, image, gradients[0], forces, virial)
+        for member in range(member_forces.shape[0]):
+            _scatter(
+                start, stop, positions, cell, first, index, image, gradients[member + 1],
+                member_forces[member], nowhere,
+            )  # fmt: skip
     return energy
 
 
 @njit(cache=True, error_model="numpy", parallel=True)
 def run_parallel(
     sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
-    functions, energies,
+    functions, energies, member_forces,
 ):  # fmt: skip
-    """The same on several threads, to the same bits: an atom's numbers do not depend on who works them out."""
+    """The same on several threads, to the same bits: no atom's numbers depend on who works them out."""
     n = positions.shape[0]
     n_threads = max(integers[THREADS], 1)
-    places, work, whole, wide, net, gradients = _room(sample, n_threads, positions, first, integers)
+    parts = 1 + member_forces.shape[0]
+    places, work, whole, wide, net, gradients = _room(sample, n_threads, parts, positions, first, integers)
+    nowhere = np.zeros((3, 3))
+    member_forces[:] = 0.0
     forces[:] = 0.0
     virial[:] = 0.0
     energy = 0.0
@@ -179,16 +201,22 @@ def run_parallel(
             for i in range(start + t, stop, n_threads):
                 atom_energies[i] = _atom(
                     i, places, positions, cell, species, first, index, image, integers, reals,
-                    work[t], whole[t], wide[t], net[t], functions, energies, gradients, first[i] - first[start],
+                    work[t], whole[t], wide[t], net[t], functions, energies, gradients,
+                    first[i] - first[start],
                 )  # fmt: skip
         for i in range(start, stop):
             energy += atom_energies[i]
-        _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial)
+        _scatter(start, stop, positions, cell, first, index, image, gradients[0], forces, virial)
+        for member in range(member_forces.shape[0]):
+            _scatter(
+                start, stop, positions, cell, first, index, image, gradients[member + 1],
+                member_forces[member], nowhere,
+            )  # fmt: skip
     return energy
 
 
-# The one signature of iondiff.potentials.compiled, in each precision, alone and with threads. Each is compiled
-# when it is first asked for.
+# The one signature of iondiff.potentials.compiled, in each precision, alone and with threads. Each is
+# compiled when it is first asked for.
 
 
 @njit(cache=True, error_model="numpy")
@@ -199,7 +227,7 @@ def double_serial(
     nothing = np.empty((0, 0), np.float64)
     return run_serial(
         np.empty(0, np.float64), positions, cell, species, first, index, image, integers, reals, forces,
-        atom_energies, virial, nothing, nothing,
+        atom_energies, virial, nothing, nothing, np.empty((0, 0, 3)),
     )  # fmt: skip
 
 
@@ -211,7 +239,7 @@ def double_parallel(
     nothing = np.empty((0, 0), np.float64)
     return run_parallel(
         np.empty(0, np.float64), positions, cell, species, first, index, image, integers, reals, forces,
-        atom_energies, virial, nothing, nothing,
+        atom_energies, virial, nothing, nothing, np.empty((0, 0, 3)),
     )  # fmt: skip
 
 
@@ -223,7 +251,7 @@ def mixed_serial(
     nothing = np.empty((0, 0), np.float64)
     return run_serial(
         np.empty(0, np.float32), positions, cell, species, first, index, image, integers, reals, forces,
-        atom_energies, virial, nothing, nothing,
+        atom_energies, virial, nothing, nothing, np.empty((0, 0, 3)),
     )  # fmt: skip
 
 
@@ -235,7 +263,7 @@ def mixed_parallel(
     nothing = np.empty((0, 0), np.float64)
     return run_parallel(
         np.empty(0, np.float32), positions, cell, species, first, index, image, integers, reals, forces,
-        atom_energies, virial, nothing, nothing,
+        atom_energies, virial, nothing, nothing, np.empty((0, 0, 3)),
     )  # fmt: skip
 
 

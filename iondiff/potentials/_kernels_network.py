@@ -6,8 +6,8 @@ from numba import njit
 from iondiff.descriptors._simd import absolute, load, maximum, minimum, select, spread, store
 from iondiff.descriptors._vector_math import exp, log, tanh
 
-# A layer in `integers`: inputs, outputs, activation, where W, b and the transpose of W start. Rows of W (one an
-# input) and of its transpose (one an output) are filled up to whole vectors with zeros.
+# A layer in `integers`: inputs, outputs, activation, where W, b and the transpose of W start. Rows of W (one
+# an input) and of its transpose (one an output) are filled up to whole vectors with zeros.
 LAYER = 6
 LETTERS = "ltsprgcSeh"
 
@@ -52,9 +52,9 @@ def _activate(code, z, wide, at, slope_at):
 
 @njit(cache=True, error_model="numpy")
 def _times(matrix, n_rows, padded, start, reals, x, x_at, out, out_at):
-    """out = start + x · matrix, 32 columns at a time: four sums that do not wait for each other."""
+    """Product out = start + x · matrix, 32 columns at a time: four sums that do not wait for each other."""
     for q in range(0, padded, 32):
-        # The last columns of a matrix that is no multiple of 32 wide are worked out twice: cheaper than a tail.
+        # Of a matrix that is no multiple of 32 wide the last columns are worked out twice: cheaper than a tail.
         a, b, c, d = q, min(q + 8, padded - 8), min(q + 16, padded - 8), min(q + 24, padded - 8)
         if start >= 0:
             va = load(reals, start + a)

@@ -97,6 +97,8 @@ class Evaluation:
         (n, most functions): unscaled symmetry functions, a row an atom, filled up with zeros.
     member_energies
         (n_members, n), eV.
+    member_forces
+        (n_members, n, 3), eV/Å; of a single potential (0, n, 3), for they are the forces.
     """
 
     energy: float
@@ -105,6 +107,7 @@ class Evaluation:
     virial: np.ndarray
     functions: np.ndarray
     member_energies: np.ndarray
+    member_forces: np.ndarray
 
 
 def compile(potential: HDNNP | Sequence[HDNNP], precision: str = "double") -> Plan:  # noqa: A001 - engine.compile
@@ -125,9 +128,8 @@ def compile(potential: HDNNP | Sequence[HDNNP], precision: str = "double") -> Pl
         networks = [member.networks[e] for member in members]
         record[slot.E_LAYERS] = len(networks[0].layers) - 1
         record[slot.E_LAYERS_AT] = _write_layers(sheet, networks[0])
-        # Members differ in the scale of their energies: it goes into the last layer of each.
         record[slot.E_WEIGHTS] = sheet.add_whole([_write_weights(sheet, network) for network in networks])
-        record[slot.E_ENERGY] = sheet.add_real(member.offsets()[e] for member in members)
+        record[slot.E_ENERGY] = sheet.add_real(x for m in members for x in (m.offsets()[e], m.energy_scale))
         widest = max(widest, *networks[0].layers)
         depth = max(depth, record[slot.E_LAYERS])
     at = [sheet.add_whole(record.get(k, 0) for k in range(slot.E_SIZE)) for record in records]
@@ -135,7 +137,6 @@ def compile(potential: HDNNP | Sequence[HDNNP], precision: str = "double") -> Pl
     sheet.whole[slot.N_MEMBERS] = len(members)
     sheet.whole[slot.WIDEST] = (widest + 15) // 8 * 8
     sheet.whole[slot.DEPTH] = depth
-    sheet.real[slot.ENERGY_SCALE] = lead.energy_scale
     integers, reals = sheet.arrays()
     counts = tuple(len(element) for element in lead.descriptor.elements)
     ranges = np.zeros((2, len(counts), max(counts)))
@@ -162,11 +163,6 @@ def _check_members(members: tuple[HDNNP, ...]) -> None:
             raise PotentialError(
                 f"member {number} of the committee has other symmetry functions, scaling or layers than "
                 "the first; wanted potentials trained on one descriptor"
-            )
-        if member.energy_scale != lead.energy_scale:
-            raise PotentialError(
-                f"member {number} of the committee has an energy scale of {member.energy_scale} eV, the first "
-                f"{lead.energy_scale} eV; wanted one scale"
             )
 
 
@@ -233,10 +229,10 @@ def evaluate(
     n = len(positions)
     if positions.shape != (n, 3) or species.shape != (n,) or cell.shape != (3, 3):
         raise PotentialError(
-            f"positions {positions.shape}, species {species.shape} and cell {cell.shape}; wanted (n, 3), (n,) and "
-            "(3, 3)"
+            f"positions {positions.shape}, species {species.shape} and cell {cell.shape}; wanted (n, 3), "
+            "(n,) and (3, 3)"
         )
-    if n and not (0 <= species.min() and species.max() < len(plan.species)):
+    if n and (species.min() < 0 or species.max() >= len(plan.species)):
         raise PotentialError(
             f"species go from {species.min()} to {species.max()}; wanted 0 to {len(plan.species) - 1}"
         )
@@ -250,10 +246,12 @@ def evaluate(
     forces, atom_energies, virial = np.empty((n, 3)), np.empty(n), np.empty((3, 3))
     functions = np.empty((n, max(plan.n_functions)))
     members = np.empty((plan.n_members, n))
+    member_forces = np.empty((plan.n_members if plan.n_members > 1 else 0, n, 3))
     alone = n < _ALONE or plan.integers[slot.THREADS] == 1
     run = _kernels_hdnnp.run_serial if alone else _kernels_hdnnp.run_parallel
     energy = run(
         np.empty(0, np.float32 if plan.integers[slot.PRECISION] else np.float64), positions, cell, species,
         first, index, image, plan.integers, plan.reals, forces, atom_energies, virial, functions, members,
+        member_forces,
     )  # fmt: skip
-    return Evaluation(float(energy), atom_energies, forces, virial, functions, members)
+    return Evaluation(float(energy), atom_energies, forces, virial, functions, members, member_forces)

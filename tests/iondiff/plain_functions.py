@@ -1,4 +1,4 @@
-"""Symmetry functions written down as in the papers, pair by pair: what the compiled ones are tested against."""
+"""Symmetry functions as in the papers, pair by pair: what the compiled ones are tested against."""
 
 import math
 

@@ -1,5 +1,6 @@
 """The compiled engine: every kind of function, every activation, any cell, any number of threads."""
 
+import dataclasses
 import itertools
 
 import numba
@@ -29,7 +30,8 @@ def angular(kind, centre="S", neighbours=("S", "Cu"), **numbers):
 
 def plain_network(network, x):
     functions = {
-        "l": lambda z: z, "t": np.tanh, "s": lambda z: 1 / (1 + np.exp(-z)), "p": lambda z: np.log1p(np.exp(z)),
+        "l": lambda z: z, "t": np.tanh, "s": lambda z: 1 / (1 + np.exp(-z)),
+        "p": lambda z: np.log1p(np.exp(z)),
         "r": lambda z: np.maximum(z, 0), "g": lambda z: np.exp(-(z**2) / 2), "c": np.cos,
         "S": lambda z: 1 - 1 / (1 + np.exp(-z)), "e": lambda z: np.exp(-z), "h": lambda z: z**2,
     }  # fmt: skip
@@ -46,7 +48,7 @@ def make_potential(functions, layers=(7, 5), letters="tpl", seed=1):
         own = tuple(dict.fromkeys(f for f in functions if f.centre == symbol))
         own = own or (SymmetryFunction("G2", symbol, ("S",), CUTOFF, eta=0.5),)
         n = len(own)
-        scaling = Scaling("scale-centre", np.zeros(n), np.full(n, 2.0), generator.random(n), np.ones(n))
+        scaling = Scaling("scale-centre", np.zeros(n), np.full(n, 2.0), np.linspace(0, 1, n), np.ones(n))
         elements.append(ElementDescriptor(symbol, own, scaling))
         sizes = (n, *layers, 1)
         networks.append(
@@ -120,19 +122,25 @@ def check(potential, positions, cell, species, pbc=(True, True, True)):
     np.testing.assert_allclose(mixed.energy, found.energy, atol=1e-4 * len(positions))
 
 
+GAUSSIANS = ((0.1, 0.0), (2.0, 1.5))
+ANGLES = ((0.05, 1, 1, 0), (0.3, -1, 4, 0), (0.1, 1, 2.5, 0.7), (0.1, -1, 12, 0.7), (0.01, 1, 8, 1))
 KINDS = {
     "G1": [SymmetryFunction("G1", "S", (e,), CUTOFF) for e in ELEMENTS],
-    "G2": [SymmetryFunction("G2", "S", (e,), CUTOFF, eta=n, shift=s) for e in ELEMENTS for n, s in ((0.1, 0), (2, 1.5))],
+    "G2": [SymmetryFunction("G2", "S", (e,), CUTOFF, eta=n, shift=s) for e in ELEMENTS for n, s in GAUSSIANS],
     "G3": [SymmetryFunction("G3", "S", (e,), CUTOFF, kappa=1.7) for e in ELEMENTS],
     "W2": [SymmetryFunction("W2", "S", (), CUTOFF, eta=0.5, shift=1.0)],
     "W4": [SymmetryFunction("W4", "S", (), CUTOFF, eta=0.05, zeta=2.0, lam=-1.0)],
-    "P2": [SymmetryFunction("P2", "S", ("Cu",), CUTOFF, r_low=low, core=c) for low in (-4, 1.0) for c in ("p1a", "p3", "e")],
+    "P2": [
+        SymmetryFunction("P2", "S", ("Cu",), CUTOFF, r_low=low, core=core)
+        for low in (-4, 1.0)
+        for core in ("p1a", "p3", "e")
+    ],
     "PW2": [SymmetryFunction("PW2", "S", (), CUTOFF, r_low=0.5, core="p2a")],
 }  # fmt: skip
 KINDS |= {
     f"{kind} {'-'.join(pair)}": [
         angular(kind, neighbours=pair, eta=eta, lam=lam, zeta=zeta, shift=shift)
-        for eta, lam, zeta, shift in ((0.05, 1, 1, 0), (0.3, -1, 4, 0), (0.1, 1, 2.5, 0.7), (0.1, -1, 12, 0.7), (0.01, 1, 8, 1))
+        for eta, lam, zeta, shift in ANGLES
     ]
     for kind in ("G4", "G5")
     for pair in (("S", "S"), ("S", "Cu"), ("Cu", "Cu"))
@@ -140,7 +148,8 @@ KINDS |= {
 KINDS |= {
     kind: [
         SymmetryFunction(
-            kind, "S", () if kind.startswith("PW") else pair, CUTOFF, r_low=-4, angle_left=left, angle_right=right, core=core
+            kind, "S", () if kind.startswith("PW") else pair, CUTOFF, r_low=-4, angle_left=left,
+            angle_right=right, core=core,
         )
         for pair in (("S", "S"), ("S", "Cu"))
         for left, right in ((-90, 90), (40, 170), (100, 260))
@@ -292,3 +301,19 @@ def test_wrong_arguments_are_told():
         engine.evaluate(plan, positions, cell, [True] * 3, species)
     with pytest.raises(PotentialError, match="precision is 'half'"):
         plan.with_precision("half")
+
+
+def test_a_committee_is_its_members():
+    positions, cell, species = make_structure()
+    members = [make_potential(MIXTURE, seed=s) for s in (1, 2, 3)]
+    members[1] = dataclasses.replace(members[1], energy_scale=0.7, atom_energies=np.array([0.5, 0.25]))
+    found = engine.evaluate(engine.compile(members), positions, cell, [True] * 3, species)
+    alone = [engine.evaluate(engine.compile(m), positions, cell, [True] * 3, species) for m in members]
+    for k, one in enumerate(alone):
+        np.testing.assert_allclose(found.member_energies[k], one.atom_energies, rtol=1e-12)
+        np.testing.assert_allclose(found.member_forces[k], one.forces, atol=1e-11)
+    np.testing.assert_allclose(found.energy, np.mean([one.energy for one in alone]), rtol=1e-12)
+    np.testing.assert_allclose(found.forces, np.mean([one.forces for one in alone], axis=0), atol=1e-11)
+    np.testing.assert_allclose(found.virial, np.mean([one.virial for one in alone], axis=0), atol=1e-10)
+    with pytest.raises(PotentialError, match="member 2 of the committee has other symmetry functions"):
+        engine.compile([members[0], make_potential(KINDS["G2"])])
