@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kmc.estimate import Estimate
 from kmc.exact import solve
 from kmc.network import Floats, Graph, GraphError, Network, compile_graph
 from kmc.rates import KB, check_temperature
-from kmc.transport import Estimate, tracer_diffusivity
+from kmc.transport import tracer_diffusivity
 from kmc.walkers import simulate
 
 METHODS = ("exact", "walk")
