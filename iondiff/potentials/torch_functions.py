@@ -59,10 +59,10 @@ def raw_functions(functions: Sequence[SymmetryFunction], edges: Edges) -> torch.
             rows, values = _radial(group, edges, r)
         else:
             f = group[0]
-            key = (f.neighbours, f.cutoff, f.narrow, f.r_low)
-            if key not in pairs:
-                pairs[key] = _pairs(f, edges, r)
-            rows, values = _angular(group, edges, r, *pairs[key])
+            support = (f.neighbours, f.cutoff, f.narrow, f.r_low)
+            if support not in pairs:
+                pairs[support] = _pairs(f, edges, r)
+            rows, values = _angular(group, edges, r, *pairs[support])
         sums = r.new_zeros(edges.n_centres, len(group)).index_add(0, rows, values)
         out = out.index_add(1, torch.tensor(members, device=r.device), sums)
     return out
