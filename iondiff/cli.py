@@ -34,11 +34,28 @@ OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Run folder; 
 WorkersOption = Annotated[int | None, typer.Option(help="Processes for labelling; by default one a core.")]
 
 
-def _walk_road(config: Path, output: Path, until: str | None, workers: int | None = None) -> dict[str, Any]:
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Address or file of a Dask scheduler whose workers make labels and walk.", show_default=False
+    ),
+]
+
+
+def _walk_road(
+    config: Path,
+    output: Path,
+    until: str | None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> dict[str, Any]:
+    from iondiff.processes import dask_executor
     from iondiff.workflow import run
 
-    with StageBars() as bars:
-        return run(config, output, until=until, workers=workers, progress=bars, say=bars.say)
+    with StageBars() as bars, dask_executor(scheduler) as executor:
+        return run(
+            config, output, until=until, workers=workers, progress=bars, say=bars.say, executor=executor
+        )
 
 
 @app.command("run")
@@ -50,6 +67,7 @@ def run_command(
         bool, typer.Option("--dry-run", help="Print the plan and its cost, and do nothing.")
     ] = False,
     as_json: JsonOption = False,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Walk the whole road: host, labels, network, sites and passes, D(T), report.
 
@@ -63,7 +81,7 @@ def run_command(
         print_plan(plan(config, output), as_json=as_json)
         return
     console.stderr = as_json  # progress beside, not inside, what a machine reads
-    summary = _walk_road(config, output, None, workers)
+    summary = _walk_road(config, output, None, workers, scheduler)
     if as_json:
         print(json.dumps(summary))
     else:
@@ -71,7 +89,12 @@ def run_command(
 
 
 @app.command("label")
-def label_command(config: ConfigArgument, output: OutputOption, workers: WorkersOption = None) -> None:
+def label_command(
+    config: ConfigArgument,
+    output: OutputOption,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
     """Make the labels of a configuration with its calculator; goes on after a kill.
 
     Writes OUTPUT/labels.jsonl.gz, to be named as labels.file in the configuration.
@@ -79,13 +102,14 @@ def label_command(config: ConfigArgument, output: OutputOption, workers: Workers
     Example: diffusion-network label case_studies/cu_ta2o5/config.toml --output runs/labels --workers 2
     """
     from iondiff.config import read_config
+    from iondiff.processes import dask_executor
     from iondiff.run_folder import RunFolder
     from iondiff.sampling import write_labels
     from iondiff.stages import make_labels, read_host
 
     settings = read_config(config)
     host = read_host(settings.host.file)
-    with RunFolder(output) as folder, StageBars() as bars:
+    with RunFolder(output) as folder, StageBars() as bars, dask_executor(scheduler) as executor:
         made = make_labels(
             settings,
             host,
@@ -93,6 +117,7 @@ def label_command(config: ConfigArgument, output: OutputOption, workers: Workers
             workers,
             lambda done, total: bars("label", done, total),
             bars.say,
+            executor,
         )
         write_labels(folder.path / "labels.jsonl.gz", made)
     console.print(f"{len(made)} labels in {output / 'labels.jsonl.gz'}")

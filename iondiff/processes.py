@@ -20,9 +20,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from iondiff.errors import RunError
+
 #: One thread a process: universal potentials on a hundred atoms are slower with two.
 _SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _TRIES = 2
+_PATIENCE = 30  # s, for a Dask scheduler to answer
 _LOST = (EOFError, OSError)  # what a pipe raises whose other end is gone
 
 
@@ -201,3 +204,35 @@ def local_pool(workers: int) -> Iterator[LocalPool]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def dask_executor(scheduler: str | None) -> Iterator[Executor | None]:
+    """The workers of a Dask scheduler as an executor; None where no scheduler is named.
+
+    Parameters
+    ----------
+    scheduler
+        An address like ``tcp://node7:8786``, or the file that ``dask scheduler --scheduler-file`` writes.
+
+    Raises
+    ------
+    RunError
+        The package is not installed, or nobody answers at the address within 30 s.
+    """
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise RunError(
+            "a scheduler needs the package 'distributed': pip install 'diffusion-network[dask]'"
+        ) from None
+    where = {"scheduler_file": scheduler} if os.path.isfile(scheduler) else {"address": scheduler}  # noqa: PTH113
+    try:
+        client = Client(**where, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise RunError(f"no Dask scheduler answers at {scheduler} ({error}); is it running?") from error
+    with client, client.get_executor() as executor:
+        yield executor

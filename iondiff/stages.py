@@ -7,7 +7,8 @@ import io
 import json
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +29,7 @@ from iondiff.assessment import split, training_report
 from iondiff.config import RunConfig
 from iondiff.descriptors import check_host, default_guest_set
 from iondiff.errors import ConfigError, RunError
-from iondiff.files import file_hash, read_bounded, write_atomically, write_json
+from iondiff.files import file_hash, is_sealed, read_bounded, sealed, write_atomically, write_json
 from iondiff.improvement import Round, improve
 from iondiff.potentials import GuestLandscape, GuestNNP, load, save
 from iondiff.sampling import Label, LabelSet, draw_points, label_points, read_labels, write_labels
@@ -50,6 +51,7 @@ class Context:
     workers: int | None
     progress: Progress
     say: Callable[[str], None] = lambda _: None
+    executor: Executor | None = None
 
     def reporting(self, stage: str) -> Callable[[int, int], None]:
         """Progress of one stage."""
@@ -104,7 +106,7 @@ def labels(context: Context) -> None:
     else:
         found = make_labels(
             config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels"),
-            context.say,
+            context.say, context.executor,
         )  # fmt: skip
     write_labels(context.folder / "labels.jsonl.gz", found)
 
@@ -116,6 +118,7 @@ def make_labels(
     workers: int | None,
     progress: Callable[[int, int], None],
     say: Callable[[str], None],
+    executor: Executor | None = None,
 ) -> LabelSet:
     """Label the grid part and the core part of a configuration."""
     settings = config.labels
@@ -137,8 +140,8 @@ def make_labels(
         made = label_points(
             host_atoms, config.guest, points, settings.calculator, settings.calculator_kwargs,
             checkpoint=checkpoint, part=part, spring=settings.spring, fmax=settings.fmax,
-            precondition=settings.precondition, workers=workers, provenance={"seed": config.seed},
-            progress=partial(_shifted, progress, len(found), total),
+            precondition=settings.precondition, workers=workers, executor=executor,
+            provenance={"seed": config.seed}, progress=partial(_shifted, progress, len(found), total),
         )  # fmt: skip
         found += made.labels
         provenance = made.provenance
@@ -225,9 +228,11 @@ def train(context: Context) -> None:
 
 def has_symmetry(host_atoms: Atoms) -> bool:
     """Whether anything but the identity maps the host onto itself, within 0.01 Å."""
-    found = spglib.get_symmetry(
-        (host_atoms.cell.array, host_atoms.get_scaled_positions(), host_atoms.numbers), symprec=1e-2
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of how spglib reports failures; None is handled
+        found = spglib.get_symmetry(
+            (host_atoms.cell.array, host_atoms.get_scaled_positions(), host_atoms.numbers), symprec=1e-2
+        )
     return found is not None and len(found["rotations"]) > 1
 
 
@@ -334,15 +339,13 @@ def transport(context: Context) -> None:
             f"no path leads through the cell below the energy cap (percolation rank {percolation.rank}); "
             "raise search.energy_cap"
         )
-    rows = [exact]
-    notes = []
-    for place, temperature in enumerate(temperatures):
-        context.progress("transport", place, len(temperatures))
-        seed = context.config.seed + place
-        walked, note = walk(context, network, temperature, settings.walkers, settings.hops, seed)
-        rows.append(pd.DataFrame([walked]))
-        notes += note
-    context.progress("transport", len(temperatures), len(temperatures))
+    walked = [
+        Walked(t, settings.walkers, settings.hops, context.config.seed + i)
+        for i, t in enumerate(temperatures)
+    ]
+    results = walks(context, network, walked)
+    rows = [exact, *(pd.DataFrame([row]) for row, _ in results)]
+    notes = [note for _, mine in results for note in mine]
     table = pd.concat(rows, ignore_index=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -378,28 +381,79 @@ def transport(context: Context) -> None:
     )
 
 
-def walk(
-    context: Context, network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, seed: int
-) -> tuple[dict, list[str]]:
-    """One row of D(T) by kinetic Monte Carlo; a walk too short for its own error bar is kept and says so."""
+@dataclass(frozen=True)
+class Walked:
+    """One temperature (K) to be walked, and how."""
+
+    temperature: float
+    walkers: int
+    hops: int
+    seed: int
+
+
+Row = tuple[dict[str, Any], list[str]]  # a row of D(T), and what should be said about it
+
+
+def walks(context: Context, network: nx.MultiDiGraph, walked: Sequence[Walked]) -> list[Row]:
+    """A row of D(T) for each temperature; those of a run that was killed are read, not walked again."""
+    compiled, graph = kmc.compile_graph(network), file_hash(context.folder / "network.json")
     # Named by what decides the walk, so that one of an older configuration is not in the way.
-    made_of = f"{file_hash(context.folder / 'network.json')} {temperature!r} {walkers} {hops} {seed}"
-    checkpoint = context.folder / f"walk-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.npz"
-    options: dict[str, Any] = {"n_walkers": walkers, "n_hops": hops, "seed": seed, "checkpoint": checkpoint}
+    names = [hashlib.sha256(f"{graph} {task}".encode()).hexdigest()[:16] for task in walked]
+    kept = [context.folder / f"walk-{name}.json" for name in names]
+    rows = {place: _kept_row(path) for place, path in enumerate(kept)}
+    missing = [place for place, row in rows.items() if row is None]
+    for place, row in _walk_all(context, compiled, walked, kept, missing):
+        write_json(kept[place], sealed({"row": row[0], "notes": row[1]}))
+        rows[place] = row
+        context.progress("transport", sum(row is not None for row in rows.values()), len(walked))
+    return [row for row in rows.values() if row is not None]
+
+
+def _kept_row(path: Path) -> Row | None:
     try:
-        run = kmc.simulate(network, temperature, **options)
+        record = json.loads(read_bounded(path, _LARGEST_RECORD))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return (record["row"], record["notes"]) if is_sealed(record) else None
+
+
+def _walk_all(
+    context: Context, network: kmc.Network, walked: Sequence[Walked], kept: Sequence[Path], missing: list[int]
+) -> Iterator[tuple[int, Row]]:
+    """Places and rows as they are finished: here, or wherever the executor has its workers."""
+    if context.executor is None:
+        for place in missing:
+            yield place, _walk_here(context, network, walked[place], kept[place].with_suffix(".npz"))
+        return
+    futures = {context.executor.submit(walk, network, walked[place]): place for place in missing}
+    for future in as_completed(futures):
+        yield futures[future], future.result()
+
+
+def _walk_here(context: Context, network: kmc.Network, task: Walked, checkpoint: Path) -> Row:
+    try:
+        return walk(network, task, checkpoint)
     except kmc.CheckpointError as error:
+        if not checkpoint.exists():  # it could not be written: nothing that walking again would mend
+            raise
         context.say(f"{error}; the walk starts again")
         checkpoint.unlink()
-        run = kmc.simulate(network, temperature, **options)
+        return walk(network, task, checkpoint)
+
+
+def walk(network: kmc.Network, task: Walked, checkpoint: Path | None = None) -> Row:
+    """One row of D(T) by kinetic Monte Carlo; a walk too short for its own error bar is kept and says so."""
+    run = kmc.simulate(
+        network, task.temperature, task.walkers, task.hops, seed=task.seed, checkpoint=checkpoint
+    )
     notes = []
     try:
         estimate = kmc.tracer_diffusivity(run)
     except kmc.NotConvergedError as error:
         estimate = error.estimate
-        notes.append(f"walk at {temperature:g} K: {error}")
+        notes.append(f"walk at {task.temperature:g} K: {error}")
     row = {
-        "temperature": temperature,
+        "temperature": task.temperature,
         "D": float(estimate.value),
         "D_error": float(estimate.error),
         "method": "walk",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from iondiff.files import read_bounded
 #: Bytes of a structure file, and atoms in a structure.
 LARGEST = 1 << 30
 MOST_ATOMS = 2_000_000
+_MOST_COLUMNS = 1000
+_COLUMNS = re.compile(rb"Properties\s*=\s*[\"']?([^\s\"']+)", re.IGNORECASE)
 # Formats that are text or plain arrays. What is left out: databases and folders, formats that import a
 # calculator's package to be read, and those whose readers were not written for what is no file of theirs.
 _FORMATS = frozenset(
@@ -37,14 +40,16 @@ def read_structure(path: str | Path) -> Atoms:
     """
     path = Path(path)
     try:
-        opening = read_bounded(path, LARGEST)[:200].lstrip()
+        data = read_bounded(path, LARGEST)
     except FileNotFoundError:
         raise HostError(f"host structure {path} does not exist") from None
     except OSError as error:
         raise HostError(f"host structure {path} cannot be read: {error.strerror or error}") from error
     try:
         kind = filetype(str(path), guess=True)
-        _check_opening(opening, kind)
+        _check_format(kind)
+        if kind in {"xyz", "extxyz"}:
+            _check_frames(data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             atoms = ase.io.read(path, index=-1, format=kind)
@@ -53,18 +58,35 @@ def read_structure(path: str | Path) -> Atoms:
         raise HostError(f"host structure {path} cannot be read: {reason}") from error
     if not isinstance(atoms, Atoms):
         raise HostError(f"host structure {path} holds no structure")
-    if len(atoms) and not (1 <= atoms.numbers.min() and atoms.numbers.max() < len(chemical_symbols)):
+    if len(atoms) and (atoms.numbers.min() < 1 or atoms.numbers.max() >= len(chemical_symbols)):
         raise HostError(f"host structure {path} has atoms of no element (atomic numbers outside 1 to 118)")
     if len(atoms) > MOST_ATOMS:
         raise HostError(f"host structure {path} has {len(atoms)} atoms; at most {MOST_ATOMS} are read")
     return atoms
 
 
-def _check_opening(opening: bytes, kind: str) -> None:
-    """The format, and the number of atoms that an xyz file begins with, before anything is made for them."""
+def _check_format(kind: str | None) -> None:
     if kind not in _FORMATS:
         raise UnknownFileTypeError(f"format {kind!r} is not read; write it as extxyz or cif")
-    if kind in ("xyz", "extxyz"):
-        first = opening.split(b"\n", 1)[0].strip()
-        if first.isdigit() and (len(first) > 12 or int(first) > MOST_ATOMS):
-            raise ValueError(f"it claims {first[:20].decode()} atoms; at most {MOST_ATOMS} are read")
+
+
+def _check_frames(data: bytes) -> None:
+    """Counts of atoms and of columns in an xyz file: ASE believes them and goes on for as long as they say."""
+    lines = data.splitlines()
+    place = 0
+    while place < len(lines) and (first := lines[place].strip()):
+        count = int(first) if len(first) < 12 else LARGEST
+        if not 0 <= count <= len(lines) - place - 2:
+            raise ValueError(
+                f"line {place + 1} says {first[:20].decode(errors='replace')} atoms, and "
+                f"{max(0, len(lines) - place - 2)} lines are left for them"
+            )
+        for columns in _COLUMNS.findall(lines[place + 1]):
+            widths = [int(width) for width in columns.split(b":")[2::3] if width.isdigit()]
+            if sum(widths) > _MOST_COLUMNS:
+                raise ValueError(
+                    f"line {place + 2} says {sum(widths)} columns; wanted at most {_MOST_COLUMNS}"
+                )
+        place += count + 2
+        while place < len(lines) and lines[place].lstrip().startswith(b"VEC"):
+            place += 1

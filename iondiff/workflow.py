@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ STAGES = (
     Stage("bands", stages.bands, (), ("host.extxyz", "potential.nnp", "network.json"), ("bands.json",)),
     Stage(
         "transport", stages.transport, ("seed", "transport"), ("network.json", "training.json"),
-        ("diffusivity.csv", "transport.json", "current_hops.csv"), "walk-*.npz*",
+        ("diffusivity.csv", "transport.json", "current_hops.csv"), "walk-*",
     ),
     Stage(
         "evidence", stages.evidence, ("evidence",), ("host.extxyz", "potential.nnp", "network.json"),
@@ -79,6 +80,7 @@ def run(
     workers: int | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, Any]:
     """Walk the road of a configuration, from where it stands, and return the summary.
 
@@ -98,6 +100,10 @@ def run(
         Called with what the user should know at once, such as the code that a calculator's import path runs;
         the log file ``run.log`` gets it too.
 
+    executor
+        Where labels are made and temperatures walked, instead of on this machine's cores; for Dask see
+        :func:`iondiff.processes.dask_executor`.
+
     Raises
     ------
     iondiff.errors.IondiffError
@@ -115,7 +121,7 @@ def run(
                 say(text)
 
         logged = LoggedProgress(folder.log, progress)
-        context = stages.Context(config, folder.path, workers, logged, tell)
+        context = stages.Context(config, folder.path, workers, logged, tell, executor)
         try:
             write_atomically(folder.path / "config.toml", Path(config_path).read_bytes())
             for stage in STAGES:

@@ -2,8 +2,8 @@
 
 Every site that something can happen on has a total: of the hops of its carrier to empty neighbours, or of
 arrivals from a reservoir. Sites are chosen by composition and rejection (classes by powers of two, a rejected
-choice advances time like a null event, so that no sum has to be kept), or from a tree of sums. After a hop the
-totals of all sites that could have noticed are written anew.
+choice advances time like a null event, so that no sum has to be kept), or from a tree of sums. After a hop
+the totals of all sites that could have noticed are written anew.
 """
 # ruff: noqa: C901, PLR0912, PLR0915 - loops over arrays, compiled as one piece
 
@@ -28,7 +28,7 @@ from kmc._gas_state import (
     GasState,
     empty_windings,
 )
-from kmc._gas_tables import HopTables
+from kmc._gas_tables import BARE, BARE_INLINE, HopTables
 from kmc._random import ADVANCE, exponential
 from kmc.interactions import PairTables
 
@@ -45,15 +45,15 @@ class Choice(NamedTuple):
     Attributes
     ----------
     rate, total
-        (sites, width + 2), (sites,): of everything that can happen on a site, in units of the fastest rate; the
-        last two columns are exchanges with the reservoirs at the left and right end.
+        (sites, width + 2), (sites,): of everything that can happen on a site, in units of the fastest rate;
+        the last two columns are exchanges with the reservoirs at the left and right end.
     group, place
         (sites,), class of a site (−1: none) and its place there.
     count
         (groups,).
     chunk, members, free
-        Members of class g in pieces of 256: number k is members[chunk[g, k >> 8], k & 255]. free[0] counts the
-        pieces not in use, listed from free[1] on.
+        Members of class g in pieces of 256: number k is members[chunk[g, k >> 8], k & 255]. free[0] counts
+        the pieces not in use, listed from free[1] on.
     tree
         Sums of totals; length 1 where composition and rejection is used.
     span
@@ -80,8 +80,8 @@ class Surroundings(NamedTuple):
     interacting
         Whether anything but exclusion acts.
     log_rate, barrier, rise
-        (species · basis, width): logarithm of the rate without its barrier, barrier and rise of the site energy,
-        eV.
+        (species · basis, width): logarithm of the rate without its barrier, barrier and rise of the site
+        energy, eV.
     thermal
         kT, eV.
     field
@@ -131,7 +131,7 @@ def new_choice(sites: int, width: int, fastest: float, *, tree: bool) -> Choice:
     )
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@njit(**BARE_INLINE)
 def _put(
     site: int,
     total: float,
@@ -181,7 +181,7 @@ def _put(
                 span[1], span[2] = min(span[1], new), max(span[2], new)
 
 
-@njit(cache=True, inline="always", error_model="numpy")
+@njit(**BARE_INLINE)
 def _total_of(
     site: int,
     who: Any,
@@ -273,7 +273,7 @@ def start_active(t: HopTables, s: GasState, p: PairTables, e: Surroundings, c: C
         _put(site, total, c.total, c.group, c.place, c.count, c.chunk, c.members, c.free, c.tree, c.span)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)  # no counts of references
+@njit(**BARE)
 def active_hops(
     t: HopTables,
     s: GasState,
@@ -295,7 +295,8 @@ def active_hops(
     room
         Hops after which packed windings must be emptied.
     seen
-        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy, crossings.
+        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy,
+        crossings.
     """
     # Arrays by name: looking them up in a tuple costs a count of references each time.
     who, species, basis, target, degree = s.who, s.species, t.basis, t.target, t.degree
@@ -323,7 +324,7 @@ def active_hops(
     wind, occupied, moved, sums, energy = s.wind, s.occupied, s.moved, s.sums, s.energy
     key, state = s.stream[0], s.stream[1]
     durations, all_moved, squares, energies, crossings = seen
-    width, since, n_basis, n_spare = target.shape[1], np.int64(sums[SINCE]), len(degree), len(spare) - 1
+    width, since, n_basis, n_spare = target.shape[1], int(sums[SINCE]), len(degree), len(spare) - 1
     nx, ny, nz = shape[0], shape[1], shape[2]
     by_tree = len(tree) > 1
     clock, attempts, moving = sums[CLOCK], 0, True
@@ -370,7 +371,7 @@ def active_hops(
                     left -= count[g] * bound
                     g += 1
                     bound *= 0.5
-                at = min(np.int64(left / bound), count[g] - 1)
+                at = np.int64(min(left / bound, float(count[g] - 1)))
                 if at < 0:
                     continue  # rounding led to a class without a member
                 site = members[chunk[g, at >> 8], at & 255]
@@ -437,7 +438,7 @@ def active_hops(
             stamp[-1] += 1
             now, listed = stamp[-1], 0
             for number in range(n_ends):
-                site = ends[number]
+                site = int(ends[number])
                 if stamp[site] != now:
                     stamp[site] = now
                     near[listed] = site

@@ -1,9 +1,11 @@
 """Diffusivities from blocks of displacements, with errors from how the blocks scatter.
 
 Mean squares over blocks of duration t are 2Dt + c: what a hop takes back after the end of its block leaves a
-constant. Its cure is the product of neighbouring blocks, ⟨a aᵀ⟩ + 2⟨a bᵀ⟩ = 2Dt without a constant. What is left
-dies out with the memory of the gas; the shortest blocks are taken whose D agrees with that of all longer ones, and
-then once more twice as long.
+constant. Its cure is the product of neighbouring blocks, ⟨a aᵀ⟩ + 2⟨a bᵀ⟩ = 2Dt without a constant. What is
+left dies out with the memory of the gas: the shortest blocks are sought whose D agrees with that of all
+longer ones, and blocks four times as long are taken. Agreement is judged leniently (four errors of the
+difference), since a strict judge would most often be wrong where the longer blocks are, by chance, and then
+choose those.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ from kmc.network import Floats
 
 #: Blocks that an error bar needs.
 FEWEST_BLOCKS = 16
-#: Blocks are too short where D differs by more than this many errors from that of longer ones ...
-SIGMAS = 2.5
+#: Blocks are too short where D differs by more than this many errors (of the difference) from that of longer
+#: ones ...
+SIGMAS = 4.0
+#: Doublings beyond the shortest blocks that agree.
+SAFETY = 2
 #: ... and the number is refused where also the longest differ, by more than this fraction.
 TOLERATED_BIAS = 0.03
 #: Fewer independent contributions than this do not make an error bar.
@@ -71,7 +76,7 @@ class Measured:
     @property
     def number(self) -> int:
         """Blocks behind the error."""
-        return self.residual.shape[0] * self.residual.shape[1]
+        return int(self.residual.shape[0] * self.residual.shape[1])
 
     @property
     def error(self) -> Floats:
@@ -106,7 +111,7 @@ def choose(levels: list[Level], norm: float) -> Measured:
     shortest = len(found) - 1
     while shortest > 0 and all(_agree(found[shortest - 1], longer) for longer in found[shortest:]):
         shortest -= 1
-    chosen = min(shortest + 1, len(found) - 1)
+    chosen = min(shortest + SAFETY, len(found) - 1)
     one, troubles = found[chosen], []
     if few:
         troubles.append(f"only {one.number} blocks, and an error bar needs {FEWEST_BLOCKS}")
@@ -129,7 +134,15 @@ def choose(levels: list[Level], norm: float) -> Measured:
 
 
 def _agree(short: Measured, long: Measured) -> bool:
-    return bool(np.all(np.abs(short.value - long.value) <= SIGMAS * long.error + 1e-9 * np.abs(long.value)))
+    """Nested estimates: the variance of their difference is the difference of their variances.
+
+    Few blocks that are small by chance also scatter little; what the many short ones let expect is a lower
+    bound.
+    """
+    expected = short.error * np.sqrt(short.number / long.number)
+    spread = np.maximum(long.error, expected)
+    sigma = np.sqrt(np.maximum(spread**2 - short.error**2, 0.25 * spread**2))
+    return bool(np.all(np.abs(short.value - long.value) <= SIGMAS * sigma + 1e-9 * np.abs(long.value)))
 
 
 def ratio(above: Measured, below: Measured) -> Measured:

@@ -8,6 +8,8 @@ from kmc.network import Floats
 
 #: A beginning this many standard errors from the second half is not equilibrium.
 SIGMAS = 3.5
+#: Parts of the run that are looked at.
+PARTS = 64
 #: Batches of the second half, to see how slowly it forgets.
 BATCHES = 8
 
@@ -15,22 +17,23 @@ BATCHES = 8
 def discarded_blocks(durations: Floats, series: list[Floats], blocks: int) -> tuple[int, bool]:
     """Blocks to cut from the beginning, and whether what is left stands still.
 
-    The first block, then the first two, four, … are compared with the second half of the run: in time per hop,
-    energy, and number of carriers.
+    The first of 64 parts, then the first two, four, … are compared with the second half of the run: in time
+    per hop, energy, and number of carriers.
 
     Parameters
     ----------
     durations, series
         (replicas, fine) each.
     """
-    if blocks < 2 * BATCHES:
+    parts = min(blocks, PARTS)
+    if parts < 2 * BATCHES:
         return 0, True
-    means = [each.mean(axis=0).reshape(blocks, -1).mean(axis=1) for each in (durations, *series)]
+    means = [each.mean(axis=0).reshape(parts, -1).mean(axis=1) for each in (durations, *series)]
     first = 0
-    while first < blocks // 2:
+    while first < parts // 2:
         length = max(1, first)
-        if all(_calm(mean, first, min(first + length, blocks // 2)) for mean in means):
-            return first, True
+        if all(_calm(mean, first, min(first + length, parts // 2)) for mean in means):
+            return first * (blocks // parts), True
         first = max(1, 2 * first)
     return blocks // 2, False
 

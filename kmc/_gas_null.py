@@ -1,9 +1,9 @@
 """Null-event composition-rejection: exclusion with rates that know nothing of the neighbours.
 
-Every walker (a carrier, or a vacancy where these are fewer) has a class by the sum of its rates, padded to the
-upper end of the class. A class is chosen by its weight, a walker of it by chance, a slot of its row by one
-comparison with all thresholds. A blocked hop, like the padding, is an event in which nothing happens but time
-passes: the law is exact, and nothing needs to be known about neighbours before they are hopped on.
+Every walker (a carrier, or a vacancy where these are fewer) has a class by the sum of its rates, padded to
+the upper end of the class. A class is chosen by its weight, a walker of it by chance, a slot of its row by
+one comparison with all thresholds. A blocked hop, like the padding, is an event in which nothing happens but
+time passes: the law is exact, and nothing needs to be known about neighbours before they are hopped on.
 """
 # ruff: noqa: C901, PLR0912, PLR0915 - loops over arrays, compiled as one piece
 
@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from kmc._bits import fold
+from kmc._bits import fold, prefetch
 from kmc._gas_state import ATTEMPTS, CLOCK, SINCE, GasState, empty_windings
-from kmc._gas_tables import LANE, HopTables
+from kmc._gas_tables import BARE, BARE_INLINE, LANE, HopTables
 from kmc._random import ADVANCE, exponential
 
 WORD = np.uint64
 SHIFT = WORD(32)
-LOW = WORD(0xFFFFFFFF)
+#: Entries of the table of targets up to which caches hold it; beyond, one looks so many attempts (of two
+#: words each) ahead.
+NEAR = 1 << 19
+AHEAD_SITE, AHEAD_ROW, AHEAD_END = (WORD((2 * n * int(ADVANCE)) % 2**64) for n in (24, 16, 8))
 #: Attempts in a row without a hop after which one looks whether any hop is possible.
 PATIENCE = 10_000_000
 
@@ -75,6 +78,23 @@ def _slot(row: Any, u: Any) -> int:
     return k
 
 
+@njit(**BARE_INLINE)
+def _walker(bits: Any, total: float, first: Any, count: Any, bound: Any) -> Any:
+    """Class of the walker that a random word chooses, and its place in the list."""
+    group = 0
+    if len(count) == 1:
+        at = np.int64(((bits >> SHIFT) * WORD(count[0])) >> SHIFT)
+    else:
+        left = float(bits >> WORD(11)) * 2.0**-53 * total
+        while group < len(count) - 1 and left >= count[group] * bound[group]:
+            left -= count[group] * bound[group]
+            group += 1
+        while count[group] == 0:  # rounding led past the last class with a member
+            group -= 1
+        at = np.int64(min(left / bound[group], float(count[group] - 1))) + first[group]
+    return group, at
+
+
 @njit(cache=True)
 def can_move(t: HopTables, s: GasState) -> bool:
     """Whether any hop is possible at all."""
@@ -86,7 +106,7 @@ def can_move(t: HopTables, s: GasState) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)  # no counts of references
+@njit(**BARE)
 def null_hops(
     t: HopTables,
     s: GasState,
@@ -106,7 +126,8 @@ def null_hops(
     room
         Hops after which packed windings must be emptied.
     seen
-        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy, crossings.
+        What `kmc._gas_run.results_of` keeps of every fine block: durations, moved, squared, energy,
+        crossings.
     """
     # Arrays by name: looking them up in a tuple costs a count of references each time.
     threshold, target, image, group_of, bound, basis = (
@@ -122,14 +143,15 @@ def null_hops(
     site, first, count = w.site, w.first, w.count
     key, state = s.stream[0], s.stream[1]
     durations, all_moved, squares, energies, _ = seen
-    clock, attempts, moving, since = s.sums[CLOCK], 0, True, np.int64(s.sums[SINCE])
+    clock, attempts, moving, since = s.sums[CLOCK], 0, True, int(s.sums[SINCE])
     n_groups, n_basis = len(count), len(degree)
     many_species = len(group_of) > n_basis
     total = 0.0
     for g in range(n_groups):
         total += count[g] * bound[g]
     step = 1.0 / total
-    walkers = WORD(count[0])  # of the only class, where there is one
+    width = target.shape[1]
+    far = target.size > NEAR and not exact_clock
     idle, kind = 0, 0
     for block in range(len(hops)):
         before, squared = clock, 0.0
@@ -138,17 +160,32 @@ def null_hops(
             attempts += 1
             state += ADVANCE
             bits = fold(state, state ^ key)
-            group = 0
-            if n_groups == 1:
-                at = np.int64(((bits >> SHIFT) * walkers) >> SHIFT)
-            else:
-                left = float(bits >> WORD(11)) * 2.0**-53 * total
-                while group < n_groups - 1 and left >= count[group] * bound[group]:
-                    left -= count[group] * bound[group]
-                    group += 1
-                while count[group] == 0:  # rounding led past the last class with a member
-                    group -= 1
-                at = min(np.int64(left / bound[group]), count[group] - 1) + first[group]
+            if far:
+                # The same words, drawn early: what they will ask for is fetched meanwhile. A walker may have
+                # gone elsewhere when its turn comes; then the fetch was in vain.
+                soon = state + AHEAD_SITE
+                _, at = _walker(fold(soon, soon ^ key), total, first, count, bound)
+                prefetch(site, WORD(at))
+                soon = state + AHEAD_ROW
+                _, at = _walker(fold(soon, soon ^ key), total, first, count, bound)
+                here = site[at]
+                prefetch(target, WORD(here * width))
+                prefetch(who, WORD(here))
+                if n_basis > 1:
+                    prefetch(threshold, WORD(basis[here] * width))
+                soon = state + AHEAD_END
+                _, at = _walker(fold(soon, soon ^ key), total, first, count, bound)
+                here = site[at]
+                soon += ADVANCE
+                u = np.float32(float(fold(soon, soon ^ key) >> WORD(11)) * 2.0**-53)
+                there = target[here, _slot(threshold[basis[here]], u)]
+                prefetch(who, WORD(there))
+                carrier = who[here]
+                if carrier >= 0:
+                    prefetch(wind, WORD(2 * carrier))
+                if n_basis > 1:
+                    prefetch(occupied, WORD(basis[there]))
+            group, at = _walker(bits, total, first, count, bound)
             here = site[at]
             base = basis[here]
             row = base

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import cfunc, njit
+from numba import cfunc
 from numba.core.errors import NumbaError
 
 from kmc.network import GraphError
 
-#: rule(barrier, before, after) -> barrier, all eV: the barrier without interactions, and the interaction energy
-#: of the carrier where it is and where it goes.
+#: rule(barrier, before, after) -> barrier, all eV: the barrier without interactions, and the interaction
+#: energy of the carrier where it is and where it goes.
 BarrierRule: TypeAlias = Callable[[float, float, float], float]
 _SIGNATURE = "float64(float64, float64, float64)"
 
@@ -49,13 +49,13 @@ def compiled_rule(rule: str | BarrierRule) -> Any:
     if not callable(rule):
         raise GraphError(f"barrier_rule is {rule!r}; wanted a name or a function (barrier, before, after)")
     try:
-        inner = rule if hasattr(rule, "py_func") else njit(rule)
-        made = cfunc(_SIGNATURE)(lambda barrier, before, after: inner(barrier, before, after))
+        plain: Any = getattr(rule, "py_func", rule)  # a function that was compiled already
+        made = cfunc(_SIGNATURE)(plain)
         sample = [made.ctypes(0.3, before, 0.1) for before in (0.0, 0.1)]
     except (NumbaError, TypeError, ValueError) as error:
         raise GraphError(
-            f"barrier_rule cannot be compiled ({type(error).__name__}); write it with numbers and numpy only: "
-            "(barrier, before, after) -> barrier, in eV"
+            f"barrier_rule cannot be compiled ({type(error).__name__}); write it with numbers and numpy "
+            "only: (barrier, before, after) -> barrier, in eV"
         ) from None
     if not np.isfinite(sample).all():
         raise GraphError(f"barrier_rule gives {sample}; wanted a finite barrier in eV")

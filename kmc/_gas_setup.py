@@ -20,9 +20,10 @@ from kmc.network import Floats, GraphError, Integers, Network, compile_graph
 from kmc.rates import KB, BarrierModel, Rates, hop_rates
 from kmc.walkers import count_of, streams
 
-#: Blocks of a run, and fine blocks of each.
-BLOCKS = 64
-FINE = 64
+#: Blocks of a run where looking at all carriers is dear, where it is cheap, and fine blocks.
+FEWEST_BLOCKS = 64
+MOST_BLOCKS = 4096
+FINE_BLOCKS = 16384
 #: Numbers that a run may remember of the occupation of its sites.
 REMEMBER = 8_000_000
 #: Carriers whose displacements are followed at most, and sites of a repeated cell.
@@ -80,7 +81,8 @@ def describe(
         networks = dict.fromkeys(names, next(iter(networks.values())))
     elif set(networks) != set(names) and len(networks) > 1:
         raise GraphError(
-            f"graphs are given for {', '.join(networks)}, carriers for {', '.join(names)}; name the same species"
+            f"graphs are given for {', '.join(networks)}, carriers for {', '.join(names)}; name the same "
+            "species"
         )
     charges = dict.fromkeys(names, charge) if not isinstance(charge, Mapping) else dict(charge)
     if set(charges) != set(names) or not all(np.isfinite(q) for q in charges.values()):
@@ -125,8 +127,8 @@ def _networks(graph: Any) -> dict[str, Network]:
         )
         if not same:
             raise GraphError(
-                f"the graphs of {first_name} and {name} differ in nodes, positions or hops; give them the same "
-                "sites and hops in the same order, only energies, barriers and prefactors may differ"
+                f"the graphs of {first_name} and {name} differ in nodes, positions or hops; give them the "
+                "same sites and hops in the same order, only energies, barriers and prefactors may differ"
             )
     return networks
 
@@ -172,7 +174,7 @@ def _counts(
     return counts
 
 
-def make_plan(
+def make_plan(  # noqa: C901 - one decision after the other
     system: System,
     *,
     n_hops: int,
@@ -189,7 +191,7 @@ def make_plan(
     streams(seed, 1)  # refuses what is not a seed
     single = len(system.species) == 1
     if ends is not None:
-        _check_ends(system, interactions, open_axis, single=single)
+        _check_ends(interactions, open_axis, single=single)
     needs_active = interactions is not None or ends is not None
     if needs_active and algorithm == "null-event":
         raise GraphError(
@@ -227,9 +229,11 @@ def make_plan(
         arrive, leave = _reservoirs(system, tables, ends, open_axis, log_unit)
         surroundings = surroundings._replace(arrive=arrive, leave=leave)
         fastest += float((arrive + leave).max()) * 4.0
-    blocks = 1 << (min(BLOCKS, n_hops).bit_length() - 1)
-    fine = blocks * min(FINE, max(1, n_hops // blocks))
-    occupation_blocks = blocks
+    blocks = 1 << (min(FEWEST_BLOCKS, n_hops).bit_length() - 1)
+    while blocks < MOST_BLOCKS and 2 * blocks * n_sites <= n_hops:
+        blocks *= 2
+    fine = blocks * min(FINE_BLOCKS // blocks, n_hops // blocks)
+    occupation_blocks = min(blocks, FEWEST_BLOCKS)
     while occupation_blocks > 4 and occupation_blocks * log_weights.size > REMEMBER:
         occupation_blocks //= 2
     return Plan(
@@ -345,7 +349,7 @@ def _surroundings(
     return surroundings, float(totals.max()) * (1.0 + 1e-9)
 
 
-def _check_ends(system: System, interactions: Any, open_axis: int, *, single: bool) -> None:
+def _check_ends(interactions: Any, open_axis: int, *, single: bool) -> None:
     if open_axis not in {0, 1, 2}:
         raise GraphError(f"open_axis is {open_axis!r}; choose 0, 1 or 2, a lattice vector")
     if interactions is not None or not single:

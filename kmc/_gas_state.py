@@ -90,7 +90,7 @@ def close_block(t: HopTables, s: GasState, occupied: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def record(
+def record(  # noqa: C901 - compiled as one piece
     t: HopTables,
     s: GasState,
     project: Any,

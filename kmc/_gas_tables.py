@@ -1,9 +1,9 @@
-"""Hops of a replicated graph as flat tables: what leads where is stored per site, everything else per site of
-the cell that was replicated.
+"""Hops of a replicated graph as flat tables.
 
-Site b of cell (x, y, z) has the number ((x · n_y + y) · n_z + z) · n_basis + b. Displacements are counted as in
-the walk of one carrier: sites are carried by whole lattice vectors along the strongest spanning forest
-(`Rates.offset`), hops wind whole numbers of cells, and positions come back at the end.
+What leads where is stored per site, everything else per site of the cell that was replicated. Site b of cell
+(x, y, z) has the number ((x · n_y + y) · n_z + z) · n_basis + b. Displacements are counted as in the walk of
+one carrier: sites are carried by whole lattice vectors along the strongest spanning forest (`Rates.offset`),
+hops wind whole numbers of cells, and positions come back at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from numba import njit
 from kmc.network import Floats, GraphError, Integers
 from kmc.rates import Rates
 
+#: How kernels are compiled that only touch arrays they were given: without counting references to them.
+BARE: Any = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+BARE_INLINE: Any = {"cache": True, "inline": "always", "error_model": "numpy", "_nrt": False}
 #: Slots of a row come in multiples of this, so that a comparison with all of them is one instruction.
 LANE = 8
 #: What a carrier winds is packed into one word, 21 bits a direction.
@@ -35,8 +38,8 @@ class HopTables(NamedTuple):
     target
         (sites, width), where slot k of a site leads; the site itself where there is no such hop.
     threshold
-        (species · basis, width), float32: slot k is taken by random numbers from threshold[k − 1] on. Slots are
-        sorted, rarest first, so that small probabilities keep their relative precision.
+        (species · basis, width), float32: slot k is taken by random numbers from threshold[k − 1] on. Slots
+        are sorted, rarest first, so that small probabilities keep their relative precision.
     degree
         (basis,), slots in use.
     image

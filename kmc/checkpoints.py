@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import struct
 import time
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc.network import Floats, GraphError, Integers
+from kmc.network import Floats, GraphError, Integers, shown
 
 #: Seconds between two checkpoints.
 INTERVAL = 5.0
@@ -98,15 +95,12 @@ def _read(path: Path, identity: str, kinds: dict[str, tuple[tuple[int, ...], Any
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             found = str(data["identity"])
             arrays = {name: data[name] for name in kinds}
-    # A damaged zip or array can fail in any of these ways, some of them in the standard library.
-    except (
-        OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError,
-        RuntimeError, zipfile.BadZipFile, zlib.error, struct.error,
-    ) as error:  # fmt: skip
+        shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    except Exception as error:  # noqa: BLE001  a damaged archive fails in NumPy, zipfile, zlib, even in tokenize
         raise CheckpointError(
-            f"{path} is not a checkpoint of a walk ({error}); remove it or name another file"
+            f"{path} is not a checkpoint of a walk ({shown(str(error))}); remove it or name another file"
         ) from None
-    if found != identity or any((arrays[n].shape, arrays[n].dtype) != kind for n, kind in kinds.items()):
+    if found != identity or shapes != kinds:
         raise CheckpointError(
             f"{path} belongs to another walk (graph, temperature, seed or length differ); "
             "remove it or name another file"

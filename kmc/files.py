@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -262,10 +263,13 @@ def _read_graphml(path: Path) -> tuple[Graph, bool]:
     seal = _COMMENT.search(data, max(0, len(data) - 200))
     sound = seal is None or hashlib.sha256(data[: seal.start()]).hexdigest().encode() == seal[1]
     try:
-        flat = nx.parse_graphml(data, force_multigraph=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what NetworkX guesses about, a stranger may have meant otherwise
+            flat = nx.parse_graphml(data, force_multigraph=True)
     # NetworkX's reader says in many ways that it cannot read something.
     except (
-        ParseError, nx.NetworkXError, ValueError, LookupError, TypeError, AttributeError, RecursionError
+        ParseError, nx.NetworkXError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+        UserWarning,
     ) as error:  # fmt: skip
         raise GraphError(
             f"not GraphML, or cut off in the middle ({shown(str(error))}); write the file again"
@@ -275,10 +279,10 @@ def _read_graphml(path: Path) -> tuple[Graph, bool]:
     integer = flat.graph.pop(_LABELS, "text") == "integer"
     graph = nx.MultiDiGraph(**_unflat("the graph", flat.graph))
     for label, data in flat.nodes(data=True):
-        graph.add_node(_label(label, integer=integer), **_unflat(f"node {label!r}", data))
+        graph.add_node(_label(label, integer=integer), **_unflat(f"node {shown(label)}", data))
     for source, target, key, data in flat.edges(keys=True, data=True):
         ends = _label(source, integer=integer), _label(target, integer=integer)
-        graph.add_edge(*ends, key=key, **_unflat(f"edge {source!r} -> {target!r}", data))
+        graph.add_edge(*ends, key=key, **_unflat(f"edge {shown(source)} -> {shown(target)}", data))
     return graph, sound
 
 
@@ -288,7 +292,7 @@ def _label(text: str, *, integer: bool) -> int | str:
     try:
         return int(text)
     except (ValueError, TypeError):
-        raise GraphError(f"node {text!r} is not an integer, as the file says its nodes are") from None
+        raise GraphError(f"node {shown(text)} is not an integer, as the file says its nodes are") from None
 
 
 def _unflat(name: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Transport coefficients of many carriers: tracer and charge diffusion, Haven ratio, conductivity, currents."""
+"""Transport coefficients of many carriers: tracer and charge diffusion, conductivity, currents."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def conductivity(
 
 
 def gas_mobility(run: Gas, charge: float | None, *, tensor: bool, check: bool) -> Estimate:
-    """`kmc.mobility` of a lattice gas: from the drift in its field; without a field by Einstein's relation."""
+    """`kmc.mobility` of a lattice gas: from the drift in its field, or by Einstein's relation."""
     charges = _charges(run, charge)
     if run.field is not None and np.any(run.field):
         strength = float(np.linalg.norm(run.field))
@@ -204,7 +204,7 @@ def thermodynamic_factor(run: Gas) -> Estimate:
 
 
 def chemical_diffusivity(run: Gas, *, check: bool = True) -> Estimate:
-    """Charge diffusivity times the thermodynamic factor, cm²/s: how fast differences in concentration vanish."""
+    """Charge diffusivity times the thermodynamic factor, cm²/s: how concentrations level out."""
     collective, factor = charge(run, tensor=False, check=check), thermodynamic_factor(run)
     value = float(collective.value * factor.value)
     relative = np.hypot(
@@ -379,7 +379,7 @@ def _span(run: Gas) -> Floats:
 
 
 def _first_fine(run: Gas) -> int:
-    return run.discarded * (run.durations.shape[1] // run.blocks)
+    return int(run.discarded * (run.durations.shape[1] // run.blocks))
 
 
 def _zero(*, tensor: bool) -> Estimate:

@@ -18,7 +18,7 @@ COULOMB = constants.e / (4 * np.pi * constants.epsilon_0) * 1e10
 #: Distances that differ by less than this belong to one shell, Å.
 SHELL_GAP = 0.05
 #: A screened Coulomb energy below this, between unit charges, is let go, eV.
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE = 1e-3
 #: Pairs of a cell that are remembered at most, and the largest pair energy a table holds, eV.
 MOST_PAIRS = 50_000_000
 LARGEST = 1000.0
@@ -39,7 +39,7 @@ class ScreenedCoulomb:
     screening_length
         λ, Å.
     cutoff
-        Å; None: where two unit charges feel 1e-4 eV.
+        Å; None: where two unit charges feel 1e-3 eV.
     """
 
     permittivity: float

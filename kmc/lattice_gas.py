@@ -37,8 +37,8 @@ ALGORITHMS = ("auto", "null-event", "active", "sum-tree")
 class Reservoir:
     """What holds carriers at an open end.
 
-    The sites just outside are taken with the probability of Fermi and Dirac at this chemical potential, or with
-    a fixed one, independently at every attempt.
+    The sites just outside are taken with the probability of Fermi and Dirac at this chemical potential, or
+    with a fixed one, independently at every attempt.
 
     Attributes
     ----------
@@ -91,11 +91,12 @@ class Gas:
     energy
         (replicas, fine), eV: site and interaction energies of all carriers at the end of each fine block.
     squares, cross, fourth
-        (replicas, levels, blocks, species, 3, 3) twice, (replicas, levels, blocks, species): Σ over carriers of
-        ΔrΔrᵀ (Å²) over blocks of 1, 2, 4, … blocks, at the block where they end; the same with the one before;
-        |Δr|⁴ (Å⁴).
+        (replicas, levels, blocks, species, 3, 3) twice, (replicas, levels, blocks, species): Σ over carriers
+        of ΔrΔrᵀ (Å²) over blocks of 1, 2, 4, … blocks, at the block where they end; the same with the one
+        before; |Δr|⁴ (Å⁴).
     occupied, occupied_time
-        (replicas, occupation blocks, species, sites), s summed over cells, and (replicas, occupation blocks), s.
+        (replicas, occupation blocks, species, sites), s summed over cells, and (replicas, occupation blocks),
+        s.
     crossings
         (replicas, fine, 4): carriers in and out at the left end, in and out at the right end.
     made
@@ -294,7 +295,8 @@ def simulate_gas(
     graph
         A hopping graph (contract 2), or one for each species: the same nodes and hops, other energies.
     n_carriers, occupancy
-        Carriers in the repeated cell, or the share of its sites they take; by species where there are several.
+        Carriers in the repeated cell, or the share of its sites they take; by species where there are
+        several.
     temperature
         K.
     replicate
@@ -314,8 +316,8 @@ def simulate_gas(
         Å, of functions of distance.
     barrier_rule
         "kinetically-resolved": a barrier changes by half of what the end feels more than the start.
-        "initial-state": it rises by what the start loses. Or a function (barrier, before, after) -> barrier, in
-        eV, with the interaction energies of the carrier before and after the hop. No barrier is lower than
+        "initial-state": it falls by what the start feels. Or a function (barrier, before, after) -> barrier,
+        in eV, with the interaction energies of the carrier before and after the hop. No barrier is lower than
         nothing or than the climb.
     field, charge
         V/Å, and e (by species).
@@ -334,8 +336,8 @@ def simulate_gas(
     Returns
     -------
     Gas
-        For `kmc.tracer_diffusivity`, `charge_diffusivity`, `haven_ratio`, `correlation_factor`, `conductivity`,
-        `mobility`, `current`.
+        For `kmc.tracer_diffusivity`, `charge_diffusivity`, `haven_ratio`, `correlation_factor`,
+        `conductivity`, `mobility`, `current`.
 
     Raises
     ------

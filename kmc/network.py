@@ -105,8 +105,8 @@ class Network:
 
     def name_of(self, hop: int) -> str:
         """A hop in words, for messages."""
-        ends = f"{self.labels[self.source[hop]]!r} -> {self.labels[self.target[hop]]!r}"
-        return f"hop {ends} (key {self.keys[hop]!r}, image {self.image[hop].tolist()})"
+        ends = f"{shown(self.labels[self.source[hop]])} -> {shown(self.labels[self.target[hop]])}"
+        return f"hop {ends} (key {shown(self.keys[hop])}, image {self.image[hop].tolist()})"
 
 
 def validate(graph: Graph) -> None:
@@ -123,14 +123,14 @@ def validate(graph: Graph) -> None:
     network = compile_graph(graph)
     if not isinstance(graph.graph.get("guest"), str):
         raise GraphError(
-            f"the graph's guest is {graph.graph.get('guest')!r}; name the species that hops, like 'Li'"
+            f"the graph's guest is {shown(graph.graph.get('guest'))}; name the species that hops, like 'Li'"
         )
     fractional = network.positions @ np.linalg.inv(network.cell)
     outside = np.any((fractional < -INSIDE_TOLERANCE) | (fractional > 1 + INSIDE_TOLERANCE), axis=1)
     if outside.any():
         site = int(np.argmax(outside))
         raise GraphError(
-            f"node {network.labels[site]!r} lies outside the cell, at fractional "
+            f"node {shown(network.labels[site])} lies outside the cell, at fractional "
             f"{np.round(fractional[site], 6).tolist()}; "
             "wrap its position and correct the images of its hops"
         )
@@ -201,14 +201,14 @@ def compile_graph(graph: Graph) -> Network:
         )
     if graph.graph.get("schema") != SCHEMA:
         raise GraphError(
-            f"the graph's schema is {graph.graph.get('schema')!r}; this version reads {SCHEMA!r}"
+            f"the graph's schema is {shown(graph.graph.get('schema'))}; this version reads {SCHEMA!r}"
         )
     if graph.number_of_nodes() == 0:
         raise GraphError("the graph has no nodes; add the sites between which the guest hops")
     cell = _cell(graph)
     labels = tuple(graph.nodes)
     index = {label: i for i, label in enumerate(labels)}
-    site_data = [(f"node {label!r}", data) for label, data in graph.nodes(data=True)]
+    site_data = [(f"node {shown(label)}", data) for label, data in graph.nodes(data=True)]
     # Flat lists and no tuple an edge: a million of those would keep the garbage collector busy.
     around = [neighbours for _, neighbours in graph.adjacency()]
     parallel = [hops for neighbours in around for hops in neighbours.values()]
@@ -292,7 +292,8 @@ class _EdgeNames:
     def __getitem__(self, hop: int) -> str:
         source, target = self.ends(hop)
         image = shown(self.rows[hop].get("image"))
-        return f"edge {source!r} -> {target!r} (key {self.keys[hop]!r}, image {image})"
+        key = shown(self.keys[hop])
+        return f"edge {shown(source)} -> {shown(target)} (key {key}, image {image})"
 
 
 def _cell(graph: Graph) -> Floats:
@@ -397,7 +398,7 @@ def _lonely(names: _EdgeNames, forward: Integers, backward: Integers) -> str:
         available[row] = available.get(row, 0) - 1
         if available[row] < 0:
             source, target = names.ends(hop)
-            wanted = f"{target!r} -> {source!r} with image {list(row[2:])}"
+            wanted = f"{shown(target)} -> {shown(source)} with image {list(row[2:])}"
             return f"{names[hop]} has no reverse; add the edge {wanted}, or remove this one"
     return "some hop has no reverse"
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from kmc import _clocked
+from kmc.estimate import Estimate
 from kmc.exact import percolating_components, solve_rates
 from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
 from kmc.passage import mean_first_passage, site_indices
 from kmc.rates import Rates, hop_rates
 from kmc.superbasin import walked_hops
-from kmc.estimate import Estimate
 from kmc.walkers import count_of, run_parts, streams, tables
 
 #: Walkers times instants that are remembered at most, and hops that one walker may need.

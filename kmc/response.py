@@ -58,9 +58,9 @@ def mobility(
     Parameters
     ----------
     graph
-        A hopping graph, with `temperature` (K): the mobility in a vanishing field by Einstein's relation qD/kT,
-        (3, 3), exact. Or a run of `kmc.simulate_gas`: an `Estimate`, of the drift along its field or, without
-        a field, by Einstein's relation from the charge diffusivity.
+        A hopping graph, with `temperature` (K): the mobility in a vanishing field by Einstein's relation
+        qD/kT, (3, 3), exact. Or a run of `kmc.simulate_gas`: an `Estimate`, of the drift along its field or,
+        without a field, by Einstein's relation from the charge diffusivity.
     charge
         e; 1 where nothing is said.
     tensor, check

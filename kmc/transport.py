@@ -106,7 +106,9 @@ def tracer_diffusivity(
 
 
 def charge_diffusivity(run: Walk | Gas, *, tensor: bool = False, check: bool = True) -> Estimate:
-    """Charge (collective) diffusivity: of Σ q Δr over all carriers, over Σ q². Independent walkers: the tracer's.
+    """Charge (collective) diffusivity: that of Σ q Δr over all carriers, divided by Σ q².
+
+    Independent walkers have that of a tracer.
 
     Parameters
     ----------

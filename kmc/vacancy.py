@@ -1,9 +1,9 @@
 """Correlation factor of a tracer that moves by vacancies, from linear algebra.
 
-One vacancy and one tracer on a torus of L cells: the pair, seen from the tracer, is a single walker on a hopping
-graph of its own, whose hops lead nowhere while the vacancy wanders and by one hop of the tracer when they
-exchange. `kmc.solve` gives the tracer's D. What the torus adds falls off as one over its sites, and two sizes
-take it away.
+One vacancy and one tracer on a torus of L cells: the pair, seen from the tracer, is a single walker on a
+hopping graph of its own, whose hops lead nowhere while the vacancy wanders and by one hop of the tracer when
+they exchange. `kmc.solve` gives the tracer's D. What the torus adds falls off as one over its sites, and two
+sizes take it away.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def vacancy_correlation_factor(
     Notes
     -----
     Known values: simple cubic 0.653109, bcc 0.727194, fcc 0.781451, diamond 1/2, square 0.466942,
-    triangular 0.560057, honeycomb 1/3 (Montet, Phys. Rev. B 7, 650 (1973); Ishioka and Koiwa, Phil. Mag. A 37,
-    517 (1978)).
+    triangular 0.560057, honeycomb 1/3 (Montet, Phys. Rev. B 7, 650 (1973); Ishioka and Koiwa, Phil. Mag. A
+    37, 517 (1978)).
     """
     network = graph if isinstance(graph, Network) else compile_graph(graph)
     rates = hop_rates(network, temperature, **options)
@@ -82,8 +82,8 @@ def _on_torus(rates: Rates, size: Integers, temperature: float) -> float:
 def _pair_network(rates: Rates, size: Integers) -> tuple[Network, Floats]:
     """The graph of the pair, and how far the tracer moves along each of its hops (hops, 3), Å.
 
-    State (a, v): the tracer on site a of cell 0, the vacancy on site v of the torus. A hop e of the graph from
-    u to w carries whoever is on u to the vacancy on w, so the vacancy goes to u.
+    State (a, v): the tracer on site a of cell 0, the vacancy on site v of the torus. A hop e of the graph
+    from u to w carries whoever is on u to the vacancy on w, so the vacancy goes to u.
     """
     one = rates.network
     n, cells = one.n_sites, int(np.prod(size))

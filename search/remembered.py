@@ -98,13 +98,17 @@ class RememberedLandscape:
                         os.ftruncate(stream.fileno(), before)
                     raise
         except OSError as error:
-            raise SearchError(f"{self.path} cannot be written ({error.strerror or error}); make room.") from error
+            raise SearchError(
+                f"{self.path} cannot be written ({error.strerror or error}); make room."
+            ) from error
 
     def _read(self) -> dict[bytes, int]:
         """Where each whole answer begins; the file is cut after the last of them."""
         if not self.path.exists() or self.path.stat().st_size < len(self._opening):
             if self.path.exists() and not self._opening.startswith(self.path.read_bytes()):
-                raise SearchError(f"{self.path} is not a file of answers; it would be overwritten, name another.")
+                raise SearchError(
+                    f"{self.path} is not a file of answers; it would be overwritten, name another."
+                )
             self.path.unlink(missing_ok=True)
             self._append(self._opening)
             return {}

@@ -2,7 +2,8 @@
 
 Level 0 evaluates every second point of the wanted grid in each direction and refines it with the gradients.
 If the surface is not accurate enough on a sample of the points in between, level 1 evaluates those of them
-that the first surface puts below the cap, with a margin; inside the cores the prediction of level 0 is kept.
+that the first surface puts below the cap, with a margin that grows as long as that helps; inside the cores
+the prediction of level 0 is kept.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from search.walls import continued
 
 SAMPLE = 2000
 # What level 1 evaluates, in the order tried: energy margin in caps, and width of the halo in points.
-_STAGES = ((1.5, 3), (1.5, 5), (1.5, 9))
+_STAGES = ((1.25, 1), (1.4, 1), (1.5, 3), (1.5, 5), (1.5, 9))
+# A stage that leaves this share of the error shows that more points of this grid do not help: the landscape
+# has kinks (cutoffs, walls) sharper than its spacing, and the report says what error is left.
+_STAGNANT = 0.7
 # The share of the whole fine grid that may be asked, the rest of the ceiling being for tests and polishing.
 _SHARE = 0.88
 
@@ -140,7 +144,7 @@ def _refine(
     wall[::2, ::2, ::2] = ~finite.reshape(half)
     wall = wall.reshape(-1)
     spent = len(known[0])
-    for margin, reach in _STAGES:
+    for stage, (margin, reach) in enumerate(_STAGES):
         inside = refined <= transform.value(lowest + margin * energy_cap)
         wanted = np.flatnonzero(ndimage.maximum_filter(inside, size=reach, mode="wrap").ravel() & ~done)
         if error is None:
@@ -172,8 +176,8 @@ def _refine(
         surface = fit_spline(
             hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform
         )
-        error = sample_error(evaluate, surface, lowest + energy_cap, random)
-        if error.largest <= tolerance:
+        before, error = error, sample_error(evaluate, surface, lowest + energy_cap, random)
+        if error.largest <= tolerance or (stage and error.largest > _STAGNANT * before.largest):
             break
     assert error is not None  # noqa: S101  # the first stage always measures it
     return Fit(surface, (fine[0], fine[1], fine[2]), lowest, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 #: Pairs of axes of a tensor, diagonal first.
 PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 #: Chunks of atoms hold about this many numbers.
-CHUNK_NUMBERS = 3_000_000
+CHUNK_NUMBERS = 1_500_000
 
 #: Increments of some atoms: (atoms, 3, m), Å.
 Increments = Callable[[slice], Floats]
@@ -51,7 +52,7 @@ def chunks(n_atoms: int, m: int, numbers: int = CHUNK_NUMBERS) -> Iterator[slice
         yield slice(start, min(start + size, n_atoms))
 
 
-def transform(series: Floats) -> Floats:
+def transform(series: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Orthonormal sine transform (kind I) along the last axis."""
     return np.asarray(fft.dst(series, type=1, norm="ortho", axis=-1))
 
@@ -72,7 +73,10 @@ def whole(increments: Increments, parts: Iterable[slice], m: int, *, tensor: boo
 def in_blocks(
     increments: Increments, parts: Iterable[slice], m: int, shapes: list[tuple[int, int]], *, tensor: bool
 ) -> list[Spectra]:
-    """For every (blocks, modes): spectra (components, blocks, modes) of that many blocks of equal length."""
+    """For every (blocks, modes): spectra (components, blocks, modes) of that many blocks of equal length.
+
+    In single precision: they only make an error bar.
+    """
     own = [np.zeros((6 if tensor else 1, *shape)) for shape in shapes]
     total = [np.zeros((3, *shape)) for shape in shapes]
     n_atoms = 0
@@ -81,7 +85,7 @@ def in_blocks(
         moved = increments(part)
         for k, (blocks, modes) in enumerate(shapes):
             length = m // blocks
-            cut = moved[:, :, : blocks * length].reshape(-1, 3, blocks, length)
+            cut = moved[:, :, : blocks * length].reshape(-1, 3, blocks, length).astype(np.float32)
             low = transform(cut)[..., :modes]
             own[k] += _moments(low, tensor=tensor)
             total[k] += low.sum(axis=0)
@@ -98,5 +102,5 @@ def mean_leakage(m: int) -> Floats:
 
 def _moments(moved: Floats, *, tensor: bool) -> Floats:
     if not tensor:
-        return np.asarray(np.einsum("ia...,ia...->...", moved, moved)[None] / 3.0)
+        return np.asarray(np.einsum("ia...,ia...->...", moved, moved)[None] / 3.0, dtype=np.float64)
     return np.stack([np.einsum("i...,i...->...", moved[:, a], moved[:, b]) for a, b in PAIRS])

@@ -54,6 +54,8 @@ class Diffusivity(Estimate):
         Of the data.
     notes
         What was put right on the way.
+    unit
+        Of value, error and offset.
     """
 
     offset: float = float("inf")
@@ -64,6 +66,7 @@ class Diffusivity(Estimate):
     n_frames: int = 0
     timestep_ps: float = float("nan")
     notes: tuple[str, ...] = ()
+    unit: str = "cm²/s"
     spectrum: Floats = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
 
     def interval(self, confidence: float = 0.95) -> tuple[Any, Any]:
@@ -109,5 +112,5 @@ class Diffusivity(Estimate):
 
     def __str__(self) -> str:
         if np.ndim(self.value):
-            return f"{self.value} ± {self.error} cm²/s"
-        return f"{self.value:.4g} ± {self.error:.2g} cm²/s, from motion over more than {self.window_ps:.4g} ps"
+            return f"{self.value} ± {self.error} {self.unit}"
+        return f"{self.value:.4g} ± {self.error:.2g} {self.unit}, from motion over more than {self.window_ps:.4g} ps"

@@ -89,7 +89,7 @@ def diffusivity(
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
     chosen = trajectory.atoms_of(species)
     moving = motion(trajectory, chosen, drift)
-    answer, trouble = _analyse(moving, timestep, drift, tensor=tensor)
+    answer, trouble = analyse(moving, timestep, drift, tensor=tensor)
     answer = replace(answer, notes=(*trajectory.notes, *answer.notes), n_frames=trajectory.n_frames)
     if check and trouble:
         raise NotDiffusiveError(f"{trouble} (so far {answer})", answer)
@@ -120,7 +120,7 @@ class _Power:
         return np.asarray(self.components[:3].mean(axis=0))
 
 
-def _analyse(
+def analyse(
     moving: Motion, timestep: float, drift: str, *, tensor: bool
 ) -> tuple[Diffusivity, str | None]:
     """The estimate, and what speaks against it."""

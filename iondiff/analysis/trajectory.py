@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 
+from iondiff.analysis import _kernels
 from iondiff.analysis._spectra import CHUNK_NUMBERS, Increments, chunks
 from iondiff.errors import TrajectoryError
 
@@ -133,17 +134,18 @@ class Trajectory:
 
     def steps(self, atoms: npt.NDArray[np.int64]) -> Floats:
         """Unwrapped increments of some atoms: (atoms, 3, frames − 1), Å."""
-        contiguous = len(atoms) == atoms[-1] - atoms[0] + 1
-        picked = slice(int(atoms[0]), int(atoms[-1]) + 1) if contiguous else atoms
+        series = np.empty((len(atoms), 3, self.n_frames - 1))
         if not self._comoving:
-            return _to_series(self._differences(picked))
+            rows, places = (self._rows(atoms), np.arange(len(atoms))) if self._on_disk else (self.positions, atoms)
+            _kernels.differences(rows, places, series)
+            return series
         assert self.cells is not None
-        assert self._inverse is not None
-        moved = np.diff(self._rows(picked) @ self._inverse, axis=0)
+        moved = np.diff(self._rows(atoms) @ self._inverse, axis=0)
         if self.wrapped:
             moved -= np.where(self.periodic, np.rint(moved), 0.0)
         between = self.cells if self.cells.ndim == 2 else 0.5 * (self.cells[1:] + self.cells[:-1])
-        return _to_series(moved @ between)
+        series[:] = (moved @ between).transpose(1, 2, 0)
+        return series
 
     def unwrapped(self, atoms: npt.NDArray[np.int64] | None = None) -> Floats:
         """Unwrapped positions (frames, atoms, 3), Å, that begin where the atoms began."""
@@ -175,9 +177,6 @@ class Trajectory:
                 mapped.madvise(mmap.MADV_DONTNEED)
         return rows
 
-    def _differences(self, picked: Any) -> Floats:
-        return np.diff(self._rows(picked), axis=0)
-
     def _look(self) -> None:
         """One pass: numbers that are not finite, wrapped coordinates, what the cell's breathing does."""
         if self.cells is None:
@@ -188,7 +187,8 @@ class Trajectory:
         between = self.cells if self.cells.ndim == 2 else 0.5 * (self.cells[1:] + self.cells[:-1])
         for part in self.parts(self.n_atoms):
             rows = self._rows(part)
-            self._refuse_infinite(rows, part.start)
+            if not np.isfinite(rows).all():
+                self._refuse_infinite(rows, part.start)
             places = rows @ self._inverse
             low, high = np.minimum(low, places.min(axis=(0, 1))), np.maximum(high, places.max(axis=(0, 1)))
             moved = np.diff(places, axis=0)
@@ -218,34 +218,32 @@ class Trajectory:
     def _look_without_cell(self) -> None:
         """Atoms of a wrapped gas fill a box, and some jump across all of it."""
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
-        for part in self.parts(self.n_atoms):
+        everything = [slice(0, self.n_atoms)] if not self._on_disk else list(self.parts(self.n_atoms))
+        for part in everything:
             rows = self._rows(part)
-            self._refuse_infinite(rows, part.start)
-            low, high = np.minimum(low, rows.min(axis=(0, 1))), np.maximum(high, rows.max(axis=(0, 1)))
+            if not _kernels.bounds(rows, low, high):
+                self._refuse_infinite(rows, part.start)
         self._comoving = False
         extent = np.maximum(high - low, 1e-300)
         spread = np.ptp(np.asarray(self.positions[0], dtype=np.float64), axis=0)
         suspect = spread > 0.5 * extent
         if self.wrapped or (self.wrapped is None and self.n_atoms > 1 and suspect.any()):
-            across, half = np.zeros(3, dtype=int), np.zeros(3, dtype=int)
-            for part in self.parts(self.n_atoms):
-                length = np.abs(self._differences(part)) / extent
-                across += np.count_nonzero(length > 0.8, axis=(0, 1))
-                half += np.count_nonzero(length > 0.5, axis=(0, 1))
-            if self.wrapped or bool(np.any(suspect & (across > 1) & (across == half))):
+            counts = np.zeros((2, 3), dtype=np.int64)
+            for part in everything:
+                _kernels.count_long(self._rows(part), extent, counts)
+            if self.wrapped or bool(np.any(suspect & (counts[1] > 1) & (counts[0] == counts[1]))):
                 raise TrajectoryError(
-                    f"the positions look wrapped into a cell ({int(across.sum())} steps lead across all of it), and "
+                    f"the positions look wrapped into a cell ({int(counts[1].sum())} steps lead across all of it), and "
                     "without the cell they cannot be unwrapped; give cell=, or wrapped=False if they are right"
                 )
         self.wrapped = False
 
     def _refuse_infinite(self, rows: Floats, first: int) -> None:
-        if not np.isfinite(rows.sum()) and not np.isfinite(rows).all():
-            frame, atom, axis = np.argwhere(~np.isfinite(rows))[0]
-            raise TrajectoryError(
-                f"the position of atom {first + atom} in frame {frame} is {rows[frame, atom].tolist()} (axis "
-                f"{'xyz'[axis]}); wanted finite numbers in Å, leave broken frames out"
-            )
+        frame, atom, _ = np.argwhere(~np.isfinite(rows))[0]
+        raise TrajectoryError(
+            f"the position of atom {first + atom} in frame {frame} is {rows[frame, atom].tolist()}; wanted finite "
+            "numbers in Å, leave broken frames out"
+        )
 
     def say(self, text: str) -> None:
         """Note something that was put right, and warn of it."""
@@ -356,10 +354,6 @@ def _checked_cells(cells: Any, n_frames: int) -> Floats:
     return array
 
 
-def _to_series(moved: Floats) -> Floats:
-    return np.ascontiguousarray(moved.transpose(1, 2, 0))
-
-
 @dataclass(frozen=True)
 class Motion:
     """Increments of chosen atoms in a frame of reference.
@@ -400,8 +394,7 @@ def motion(trajectory: Trajectory, atoms: npt.NDArray[np.int64], drift: str) -> 
     elif drift == "none":
         reference = np.zeros((3, 1))
     else:
-        total = mean_steps(trajectory, atoms)
-        reference = total.mean(axis=1, keepdims=True)
+        reference = mean_velocity(trajectory, atoms)[:, None]
 
     def increments(part: slice) -> Floats:
         moved = trajectory.steps(atoms[part])
@@ -410,6 +403,14 @@ def motion(trajectory: Trajectory, atoms: npt.NDArray[np.int64], drift: str) -> 
 
     own = drift != "none" and reference.shape[1] == 1
     return Motion(increments, tuple(trajectory.parts(len(atoms))), len(atoms), m, own)
+
+
+def mean_velocity(trajectory: Trajectory, atoms: npt.NDArray[np.int64]) -> Floats:
+    """Mean increment a frame of some atoms: (3,), Å."""
+    if trajectory._comoving:
+        return np.asarray(mean_steps(trajectory, atoms).mean(axis=1))
+    ends = np.asarray(trajectory.positions[[0, -1]][:, atoms], dtype=np.float64).mean(axis=1)
+    return np.asarray((ends[1] - ends[0]) / (trajectory.n_frames - 1))
 
 
 def mean_steps(trajectory: Trajectory, atoms: npt.NDArray[np.int64]) -> Floats:

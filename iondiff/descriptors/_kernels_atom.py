@@ -49,8 +49,8 @@ def layout(most_neighbours, size, slopes, integers):
     slope = sums + integers[MOST_CHANNELS] * size
     vectors = slope + (slopes * integers[MOST_CHANNELS] + size) // size * size
     pairs = vectors + integers[VECTORS] * size
-    same = most_neighbours * (most_neighbours + 1) // 2 + 4 * size
-    mixed = most_neighbours * most_neighbours // 4 + 4 * size
+    same = _kernels_pairs.aligned_row(most_neighbours * (most_neighbours + 1) // 2, size)
+    mixed = _kernels_pairs.aligned_row(most_neighbours * most_neighbours // 4, size)
     work = pairs + integers[SAME_ROWS] * same + integers[MIXED_ROWS] * mixed + size
     groups = 4 * n_species + 2 * stride
     masks = groups + 4 * integers[MOST_GROUPS]
@@ -99,7 +99,7 @@ def forward(
         whole[groups + 4 * g + 1] = row
         whole[groups + 4 * g + 2] = masks
         whole[groups + 4 * g + 3] = _kernels_pairs.forward(
-            group, stride, pairs, row, masks, sums, integers, reals, work, whole, channels
+            group, stride, pairs, row, masks, integers, reals, work, whole, channels
         )
         pairs += row * (_FIXED_ROWS + integers[group + P_ETAS])
         masks += n_masks

@@ -52,11 +52,21 @@ from iondiff.descriptors._slots import (
     Y,
     Z,
 )
-from iondiff.descriptors._vector_math import cutoff, exp, power
+from iondiff.descriptors._vector_math import cutoff, exp, power, whole_power
 
 # Rows of a group in `work`: cosine, s of the two arms (later: the energy's share), F (later: share of the
 # third side), third side (later: its logarithmic derivative), 1/(r_j r_k), then streams of the way back.
 _C, _ARMS, _F, _THIRD, _INVERSES, _TURN, _MIX, _STRETCH, _ETA, FIXED_ROWS = range(10)
+
+
+@njit(cache=True, error_model="numpy")
+def aligned_row(pairs, size):
+    """Length of a row: a vector to spare, and 27 vectors more than a multiple of 64.
+
+    Rows a multiple of 4096 bytes apart would share cache sets, and loads would wait for stores to other rows.
+    """
+    vectors = (pairs + 3 * size) // size
+    return (vectors + (27 - vectors) % 64) * size
 
 
 @njit(cache=True, error_model="numpy")
@@ -68,7 +78,7 @@ def room(group, integers, whole, size):
     n = whole[n_species + first]
     blocks = (whole[n_species + second] + size - 1) // size
     pairs = n * (n + 1) // 2 if first == second else n * whole[n_species + second]
-    return (pairs + 3 * size) // size * size, n * blocks
+    return aligned_row(pairs, size), n * blocks
 
 
 @njit(cache=True, error_model="numpy")
@@ -139,14 +149,73 @@ def _pack(group, stride, base, row, masks, integers, reals, work, whole):
 
 
 @njit(cache=True, error_model="numpy")
-def forward(group, stride, base, row, masks, sums, integers, reals, work, whole, channels):
+def _sum_powers(degree, n, terms, cosines, work, channels, channel):
+    """Sums of the terms times c^m, m up to `degree` (at most 8), into channels[channel ...]."""
+    size = lanes(work)
+    zero = spread(work, 0.0)
+    a = b = c = d = e = f = g = h = i = zero
+    if degree <= 1:
+        for p in range(0, n, size):
+            term = load(work, terms + p)
+            a = a + term
+            b = b + term * load(work, cosines + p)
+    elif degree <= 4:
+        for p in range(0, n, size):
+            x = load(work, cosines + p)
+            term = load(work, terms + p)
+            a = a + term
+            b = b + term * x
+            term = term * (x * x)
+            c = c + term
+            d = d + term * x
+            e = e + term * (x * x)
+    else:
+        for p in range(0, n, size):
+            x = load(work, cosines + p)
+            x2 = x * x
+            term = load(work, terms + p)
+            a = a + term
+            b = b + term * x
+            term = term * x2
+            c = c + term
+            d = d + term * x
+            term = term * x2
+            e = e + term
+            f = f + term * x
+            term = term * x2
+            g = g + term
+            h = h + term * x
+            i = i + term * x2
+    for m, power_sum in enumerate((a, b, c, d, e, f, g, h, i)):
+        if m <= degree:
+            channels[channel + m] = total(power_sum)
+
+
+@njit(cache=True, error_model="numpy")
+def _third_sides(n, base, row, kind, rc, inner, shift, work):
+    """Cutoff function and exponent of the third side, taken into those of the arms."""
+    for p in range(0, n, lanes(work)):
+        r = maximum(sqrt(load(work, base + _THIRD * row + p)), 1e-12)
+        value, slope = cutoff(kind, r, rc, inner)
+        some = value > 1e-30
+        f = load(work, base + _F * row + p)
+        store(work, base + _F * row + p, select(some, f * value, 0.0))
+        store(work, base + _THIRD * row + p, select(some, slope / (value * r), 0.0))
+        d = r - shift
+        store(work, base + _ARMS * row + p, load(work, base + _ARMS * row + p) + d * d)
+        if shift != 0.0:
+            store(work, base + _STRETCH * row + p, (2.0 * shift) / r - 2.0)
+
+
+@njit(cache=True, error_model="numpy")
+def forward(group, stride, base, row, masks, integers, reals, work, whole, channels):
     """Sums into `channels`; the number of pairs. What the way back needs stays in work[base ...]."""
     size = lanes(work)
     n = _pack(group, stride, base, row, masks, integers, reals, work, whole)
     n_etas = integers[group + P_ETAS]
     n_powers = integers[group + P_POWERS]
     tables = group + P_SIZE
-    powers = tables + 2 * n_etas
+    powers = tables + 4 * n_etas
     real = integers[group + P_REAL]
     shift = reals[real]
     exponents = real + 1 + n_etas
@@ -155,49 +224,39 @@ def forward(group, stride, base, row, masks, sums, integers, reals, work, whole,
     kind = integers[integers[CUTOFF_KINDS] + c_id]
     rc = reals[integers[CUTOFF_RADII] + 2 * c_id]
     inner = reals[integers[CUTOFF_RADII] + 2 * c_id + 1]
-    zero = spread(work, 0.0)
+    if narrow:
+        _third_sides(n, base, row, kind, rc, inner, shift, work)
     for e in range(n_etas):
-        for m in range(integers[tables + 2 * e] + 1):
-            store(work, sums + (integers[tables + 2 * e + 1] + m) * size, zero)
-    for q in range(n_powers):
-        store(work, sums + integers[powers + 2 * q + 1] * size, zero)
-    for p in range(0, n, size):
-        c = load(work, base + _C * row + p)
-        s = load(work, base + _ARMS * row + p)
-        f = load(work, base + _F * row + p)
-        if narrow:
-            r = sqrt(load(work, base + _THIRD * row + p))
-            value, slope = cutoff(kind, r, rc, inner)
-            some = value > 1e-30
-            value = select(some, value, 0.0)
-            f = f * value
-            r = maximum(r, 1e-12)
-            logarithmic = select(some, slope / (select(some, value, 1.0) * r), 0.0)
-            store(work, base + _THIRD * row + p, logarithmic)
-            if shift != 0.0:
-                store(work, base + _STRETCH * row + p, (2.0 * shift) / r - 2.0)
-            d = r - shift
-            s = s + d * d
-        for e in range(n_etas):
-            term = exp(s * (-reals[real + 1 + e])) * f
-            store(work, base + (FIXED_ROWS + e) * row + p, term)
-            at = sums + integers[tables + 2 * e + 1] * size
-            for _ in range(integers[tables + 2 * e] + 1):
-                store(work, at, load(work, at) + term)
-                term = term * c
-                at += size
-        for q in range(n_powers):
-            at = sums + integers[powers + 2 * q + 1] * size
-            term = load(work, base + (FIXED_ROWS + integers[powers + 2 * q]) * row + p)
-            turned = maximum(c * reals[exponents + 2 * q] + 1.0, 0.0)
-            store(work, at, load(work, at) + term * power(turned, reals[exponents + 2 * q + 1]))
+        terms = base + (FIXED_ROWS + e) * row
+        root = base + (FIXED_ROWS + integers[tables + 4 * e + 2]) * row
+        multiple = integers[tables + 4 * e + 3]
+        eta = -reals[real + 1 + e]
+        if multiple == 1:
+            for p in range(0, n, size):
+                store(work, terms + p, exp(load(work, base + _ARMS * row + p) * eta))
+        else:
+            for p in range(0, n, size):
+                term = whole_power(load(work, root + p), multiple)
+                store(work, terms + p, term * load(work, base + _F * row + p))
     for e in range(n_etas):
-        channel = integers[tables + 2 * e + 1]
-        for m in range(integers[tables + 2 * e] + 1):
-            channels[channel + m] = total(load(work, sums + (channel + m) * size))
+        if integers[tables + 4 * e + 3] == 1:  # roots get their cutoff functions last, powers need them bare
+            terms = base + (FIXED_ROWS + e) * row
+            for p in range(0, n, size):
+                store(work, terms + p, load(work, terms + p) * load(work, base + _F * row + p))
     for q in range(n_powers):
-        channel = integers[powers + 2 * q + 1]
-        channels[channel] = total(load(work, sums + channel * size))
+        terms = base + (FIXED_ROWS + integers[powers + 2 * q]) * row
+        lam = reals[exponents + 2 * q]
+        zeta = reals[exponents + 2 * q + 1]
+        power_sum = spread(work, 0.0)
+        for p in range(0, n, size):
+            turned = maximum(load(work, base + _C * row + p) * lam + 1.0, 0.0)
+            power_sum = power_sum + load(work, terms + p) * power(turned, zeta)
+        channels[integers[powers + 2 * q + 1]] = total(power_sum)
+    for e in range(n_etas):
+        degree = integers[tables + 4 * e]
+        if degree >= 0:
+            terms = base + (FIXED_ROWS + e) * row
+            _sum_powers(degree, n, terms, base + _C * row, work, channels, integers[tables + 4 * e + 1])
     return n
 
 
@@ -207,7 +266,7 @@ def _weigh(group, base, row, n, slopes, integers, reals, work):
     size = lanes(work)
     n_etas = integers[group + P_ETAS]
     tables = group + P_SIZE
-    powers = tables + 2 * n_etas
+    powers = tables + 4 * n_etas
     real = integers[group + P_REAL]
     shift = reals[real]
     exponents = real + 1 + n_etas
@@ -219,11 +278,11 @@ def _weigh(group, base, row, n, slopes, integers, reals, work):
         by_eta = zero
         by_cosine = zero
         for e in range(n_etas):
-            degree = integers[tables + 2 * e]
+            degree = integers[tables + 4 * e]
             if degree < 0:
                 continue
             term = load(work, base + (FIXED_ROWS + e) * row + p)
-            at = slopes + integers[tables + 2 * e + 1]
+            at = slopes + integers[tables + 4 * e + 1]
             value = zero + work[at + degree]
             slope = zero
             for m in range(degree - 1, -1, -1):

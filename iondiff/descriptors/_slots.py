@@ -20,7 +20,8 @@ REACH, ENERGY_SCALE, REALS_HEADER = range(3)
     E_ENERGY, E_SIZE,
 ) = range(19)  # fmt: skip
 
-# Record of a group of pairs: followed by (degree, channel) of every eta, then (eta, channel) of every power.
+# Record of a group of pairs: followed by (degree, channel, root, multiple) of every eta, which is `multiple`
+# times the eta numbered `root`, then by (eta, channel) of every power.
 P_FIRST, P_SECOND, P_CUTOFF, P_NARROW, P_ETAS, P_POWERS, P_REAL, P_SIZE = range(8)
 # Record of a shell of moments: followed by (first, second, degree, channel) of every pair of elements.
 M_CUTOFF, M_DEGREE, M_PAIRS, M_REAL, M_SIZE = range(5)

@@ -132,13 +132,13 @@ def _sine_cosine_pi(y):
     return s * y, c * (0.25 - z)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, forceinline=True, error_model="numpy")
 def cutoff(kind, r, rc, inner):
     """Cutoff function of n2p2's number `kind` and its derivative, for 0 ≤ r < rc; `inner` is a distance."""
     zero = r * 0.0
     if kind == 0:
         return zero + 1.0, zero
-    if kind in {2, 3}:
+    if kind == 2 or kind == 3:  # noqa: PLR1714 - a set would be built anew for every vector
         t = tanh_unit(maximum(1.0 - r * (1.0 / rc), 0.0))
         # tanh³(1) in kind 3: the function is 1 at the origin.
         scale = 1.0 if kind == 2 else 2.2637537952253513
@@ -167,19 +167,28 @@ def cutoff(kind, r, rc, inner):
     return f, x2 * x2 * y2 * y2 * (-630.0 * slope)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, forceinline=True, error_model="numpy")
+def whole_power(base, exponent):
+    """base^exponent for a whole exponent of at least 1, by squaring."""
+    while exponent & 1 == 0:
+        base = base * base
+        exponent >>= 1
+    result = base
+    exponent >>= 1
+    while exponent > 0:
+        base = base * base
+        if exponent & 1:
+            result = result * base
+        exponent >>= 1
+    return result
+
+
+@njit(cache=True, forceinline=True, error_model="numpy")
 def power(base, exponent):
     """base^exponent for base ≥ 0; whole exponents by squaring, others by a logarithm."""
     whole = int(exponent)
-    if whole == exponent and whole >= 0:
-        result = base * 0.0 + 1.0
-        square = base
-        while whole > 0:
-            if whole & 1:
-                result = result * square
-            square = square * square
-            whole >>= 1
-        return result
+    if whole == exponent and whole >= 1:
+        return whole_power(base, whole)
     return exp(maximum(log(maximum(base, 1e-37)) * exponent, -80.0))
 
 

@@ -25,6 +25,7 @@ from iondiff.descriptors.definitions import SymmetryFunction
 from iondiff.descriptors.descriptor import Descriptor
 
 LARGEST_DEGREE = 8
+LARGEST_MULTIPLE = 40
 _CORES = {"p1": 5, "p2": 6, "p3": 7, "p4": 8, "e": 4}
 _FIXED_ROWS = 9  # rows of a group of pairs beside one an eta: see _kernels_pairs
 
@@ -173,10 +174,10 @@ class _Element:
         self, sheet: Sheet, key: Key, group: _Group, channel: dict[tuple[object, ...], int]
     ) -> int:
         first, second, cutoff, narrow, shift = key
-        etas = list(group.degrees)
+        etas = sorted(group.degrees)
         tables: list[int] = []
-        for eta, degree in group.degrees.items():
-            tables += [degree, len(channel)]
+        for number, (eta, degree) in enumerate(sorted(group.degrees.items())):
+            tables += [degree, len(channel), *_root(number, etas)]
             channel.update({("group", key, eta, m): len(channel) + m for m in range(degree + 1)})
         for power in group.powers:
             tables += [etas.index(power[0]), len(channel)]
@@ -237,6 +238,17 @@ class _Element:
             slot.MOMENTS: sum(len(self.species) * (1 + n) for n in monomials.values())
             + max(monomials.values(), default=0),
         }
+
+
+def _root(number: int, etas: list[float]) -> tuple[int, int]:
+    """An eta that this one is a small multiple of, and the multiple: a power then stands for an exponential."""
+    for root in range(number):
+        if etas[root] > 0:
+            multiple = round(etas[number] / etas[root])
+            exact = abs(etas[number] - multiple * etas[root]) <= 1e-15 * etas[number]
+            if 2 <= multiple <= LARGEST_MULTIPLE and exact and _root(root, etas)[1] == 1:
+                return root, multiple
+    return number, 1
 
 
 def _multinomials(top: int) -> list[int]:

@@ -13,7 +13,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from iondiff.dynamics import _loop
 from iondiff.dynamics._integrators import FINE, POTENTIAL, Rules, State, first_half, second_half
 from iondiff.errors import CalculatorError, DynamicsError
-from iondiff.neighbours import neighbour_table
+from iondiff.neighbours import neighbour_table, stretched
 from iondiff.potentials import HDNNP
 from iondiff.potentials.calculator import PotentialCalculator
 from iondiff.potentials.compiled import CompiledPotential
@@ -40,6 +40,7 @@ class Driver(Protocol):
 
     def identity(self) -> str: ...
     def begin(self, state: State) -> None: ...
+    def evaluate(self, state: State) -> None: ...
     def memory(self) -> dict[str, np.ndarray]: ...
     def recall(self, memory: dict[str, np.ndarray]) -> None: ...
     def advance(
@@ -94,6 +95,15 @@ class CompiledDriver:
             state.positions, state.cell, self.species, *self.table, self.integers, self.reals,
             state.forces, state.energies, state.virial,
         )  # fmt: skip
+
+    def evaluate(self, state: State) -> None:
+        """Forces of any configuration, from a list made anew where the old one is stale."""
+        near = self.near
+        if stretched(state.positions, near.reference, state.cell, near.reference_cell, *near.ranges):
+            self.recall({
+                "reference": state.positions, "reference_cell": state.cell, "builds": near.builds + 1,
+            })  # fmt: skip
+        self.begin(state)
 
     def memory(self) -> dict[str, np.ndarray]:
         """Where the neighbour list was made: the order of its entries decides the last bits of the forces."""
@@ -152,6 +162,10 @@ class CalculatorDriver:
     def begin(self, state: State) -> None:
         """Forces of the first configuration."""
         self._forces(state, stress=self.has_pressure)
+
+    def evaluate(self, state: State) -> None:
+        """Forces of any configuration."""
+        self._forces(state, stress=False)
 
     def memory(self) -> dict[str, np.ndarray]:
         """Nothing of its own."""

@@ -85,6 +85,7 @@ def write_row(log, row, state, rules):
         float64[:, ::1],
     ),
     cache=True,
+    nogil=True,
 )
 def advance(kernel, integers, reals, species, state, rules, near, table, steps, log_every, log):
     """Take `steps` steps, or fewer where something goes wrong.

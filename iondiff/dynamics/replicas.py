@@ -41,7 +41,7 @@ def run_replicas(
     seed
         Replica k has a seed derived from this one and k, whatever the number of workers.
     folder
-        Where ``replica-000.traj`` and so on are written (and gone on from); no trajectories when not given.
+        Where ``replica-000.iontraj`` and so on are written (and gone on from); no trajectories when not given.
     workers
         Processes; as many as there are processors when not given.
     executor
@@ -75,12 +75,10 @@ def run_replicas(
         chosen = {name: value[k] if name in lists else value for name, value in options.items()}
         chosen["seed"] = seeds[k]
         if folder is not None:
-            chosen["trajectory"] = Path(folder) / f"replica-{k:03d}.traj"
+            chosen["trajectory"] = Path(folder) / f"replica-{k:03d}.iontraj"
         tasks.append((structures[k % len(structures)], potential, chosen))
     workers = min(count, workers or os.cpu_count() or 1)
-    door: AbstractContextManager[Any] = (
-        local_pool(workers) if executor is None else nullcontext(executor)
-    )
+    door: AbstractContextManager[Any] = local_pool(workers) if executor is None else nullcontext(executor)
     with door as pool:
         return _gather([pool.submit(_one, *task) for task in tasks])
 

@@ -86,7 +86,7 @@ class Run:
         """
         if self.trajectory is None:
             raise DynamicsError(
-                "this run wrote no trajectory; pass trajectory='run.traj' to iondiff.dynamics.run"
+                "this run wrote no trajectory; pass trajectory='run.iontraj' to iondiff.dynamics.run"
             )
         return Trajectory(self.trajectory)
 

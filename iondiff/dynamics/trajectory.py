@@ -23,6 +23,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_extxyz
 
+from iondiff.analysis.trajectory import Trajectory as AnalysisTrajectory
 from iondiff.errors import DynamicsError
 
 MAGIC = b"iondiff trajectory 1\n"
@@ -362,6 +363,31 @@ class Trajectory:
         atoms.info.update({"step": int(frame["step"]), "time_ps": float(frame["time_ps"])})
         atoms.calc = SinglePointCalculator(atoms, energy=float(frame["potential_eV"]))
         return atoms
+
+    def for_analysis(self, scratch: str | Path | None = None) -> AnalysisTrajectory:
+        """What :mod:`iondiff.analysis` takes: positions and their cells.
+
+        Parameters
+        ----------
+        scratch
+            A file for the positions (24 bytes an atom and frame), mapped instead of held in memory.
+        """
+        shape = (len(self), len(self.symbols), 3)
+        positions: np.ndarray = (
+            np.empty(shape)
+            if scratch is None
+            else np.lib.format.open_memmap(scratch, "w+", np.float64, shape)
+        )
+        at = 0
+        for chunk in self.chunks(("positions",)):
+            positions[at : at + len(chunk["positions"])] = chunk["positions"]
+            at += len(chunk["positions"])
+        cells = self.cells()
+        periodic = (bool(self.pbc[0]), bool(self.pbc[1]), bool(self.pbc[2]))
+        still = bool((cells == cells[0]).all())
+        return AnalysisTrajectory(
+            positions, cells[0] if still else cells, tuple(self.symbols), periodic, wrapped=False
+        )
 
     def export(self, path: str | Path, every: int = 1) -> None:
         """Extended XYZ, which ASE, OVITO and MDAnalysis open; one frame at a time in memory."""

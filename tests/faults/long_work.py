@@ -3,15 +3,14 @@
     python tests/faults/long_work.py      and then, a line each on its standard input, JSON like
     {"work": "label", "folder": "/tmp/x", "fork": true, "kill_after": 0.3}
 
-The answer is {"code": ..., "seconds": ...}; without "fork" the work is done by the process itself, which warms
-it. Work begins with its folder as it is, and ends with every
-file as if it had never been stopped. Each finished unit of it (a label, an iteration, a call of a landscape, a
-block of a walk) adds one byte to ``units`` in the folder, from which the test knows what was done twice.
+The answer is {"code": ..., "seconds": ...}; without "fork" the work is done by the process itself, which
+warms it. Work begins with its folder as it is, and ends with every file as if it had never been stopped. Each
+finished unit of it (a label, an iteration, a call of a landscape, a block of a walk) adds one byte to
+``units`` in the folder, from which the test knows what was done twice.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -28,7 +27,6 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.lj import LennardJones
 
 import kmc
 import search
@@ -79,7 +77,9 @@ def label(folder: Path) -> None:
     host = bulk("Cu", "fcc", a=3.7).repeat((2, 2, 1))
     host.rattle(0.03, seed=2)
     points = draw_points(host, 8, (12, 12, 12), ((1.2, 1.0),), seed=3)[0]
-    started = len((folder / "labels.jsonl").read_text().splitlines()) if (folder / "labels.jsonl").exists() else 0
+    started = (
+        len((folder / "labels.jsonl").read_text().splitlines()) if (folder / "labels.jsonl").exists() else 0
+    )
 
     def progress(done: int, total: int) -> None:
         if done > max(started - 1, 0):
@@ -180,9 +180,7 @@ def walk(folder: Path) -> None:
     checkpoints._save = save_and_count
     try:
         for kelvin in (400, 700):
-            run = kmc.simulate(
-                ring(), kelvin, 200, 15_000, seed=4, checkpoint=folder / f"walk{kelvin}.npz"
-            )
+            run = kmc.simulate(ring(), kelvin, 200, 15_000, seed=4, checkpoint=folder / f"walk{kelvin}.npz")
             np.save(folder / f"windings{kelvin}.npy", run.windings)
             np.save(folder / f"durations{kelvin}.npy", run.durations)
     finally:
@@ -222,11 +220,7 @@ temperatures = [600, 800, 1000]
 walkers = 200
 hops = 20000
 """
-ROAD = (
-    "labels.jsonl.gz", "potential.nnp", "training.json", "network.json", "sites.csv", "hops.csv",
-    "certificate.json", "bands.json", "diffusivity.csv", "transport.json", "current_hops.csv",
-    "teacher_check.json", "evidence.json",
-)  # fmt: skip
+ROAD = tuple(name for stage in workflow.STAGES for name in stage.outputs)
 
 
 def road(folder: Path) -> None:
@@ -293,12 +287,11 @@ def _wait(pid: int, deadline: float) -> int:
 
 
 def _in_fork(work: Work, folder: Path) -> None:
-    with contextlib.suppress(BaseException):
-        try:
-            work.run(folder)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
+    try:
+        work.run(folder)
+    except BaseException:  # noqa: BLE001  nothing may get back into the loop of the parent
+        traceback.print_exc()
+        os._exit(1)
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of every long stage: the same bytes in the end, and nothing finished is done twice."""
+"""SIGKILL at random moments of every long stage: the same bytes in the end, nothing finished done twice."""
 
 import hashlib
 

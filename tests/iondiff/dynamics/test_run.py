@@ -12,6 +12,7 @@ from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read
 from ase.md.verlet import VelocityVerlet
 
+from iondiff.analysis import diffusivity
 from iondiff.dynamics import Ensemble, Ramp, run, run_replicas
 from iondiff.dynamics._drivers import make_driver
 from iondiff.dynamics._integrators import State
@@ -185,7 +186,7 @@ def test_a_step_far_too_long_stops_with_its_reason_and_keeps_everything(tmp_path
     with pytest.raises(MDUnstable, match=r"atom \d+ \(Si\) moves|temperature is|not finite") as caught:
         go(
             silicon(2, 0.1), ensemble="nve", timestep_fs=25.0, n_steps=5000, every=5, log_every=1,
-            trajectory=tmp_path / "a.traj", unstable_frames=tmp_path / "label.extxyz",
+            trajectory=tmp_path / "a.iontraj", unstable_frames=tmp_path / "label.extxyz",
         )  # fmt: skip
     error = caught.value
     good = error.last_good
@@ -280,7 +281,7 @@ def not_finite():
         ({"n_steps": None}, DynamicsError, "n_steps is not given"),
         ({"every": 0}, DynamicsError, "every is 0"),
         ({"seed": -1}, DynamicsError, "seed is -1"),
-        ({"trajectory": "no/such/folder/a.traj"}, DynamicsError, "folder of"),
+        ({"trajectory": "no/such/folder/a.iontraj"}, DynamicsError, "folder of"),
         ({"potential": 7}, DynamicsError, "potential is int"),
         ({"potential": Broken()}, CalculatorError, "at step 3 .RuntimeError: SCF did not converge"),
         ({"potential": Broken(), "ensemble": "npt"}, DynamicsError, "has no stress"),
@@ -328,3 +329,21 @@ def test_replicas_are_independent_and_do_not_depend_on_the_workers(tmp_path):
     assert not np.array_equal(one[0].atoms.positions, one[1].atoms.positions)
     assert [run.log["temperature_K"][0] for run in hot] == pytest.approx([300.0, 600.0])
     assert len(one[1].frames()) == 3
+
+
+def test_a_trajectory_goes_to_the_analysis(tmp_path):
+    """Diffusivity of an ideal gas with Langevin friction: D = kT τ / m."""
+    atoms = Atoms("Ar40", np.random.default_rng(0).random((40, 3)) * 30, cell=TRICLINIC * 30, pbc=True)
+    still = LennardJones("Ar", 1e-14, 1e-3, cutoff=1.0)
+    bath = Ensemble("langevin", thermostat_fs=200.0)
+    result = run(
+        atoms, still, bath, 20.0, 60_000, 300.0, every=100, trajectory=tmp_path / "a.iontraj",
+        longest_move_A=1.0,
+    )  # fmt: skip
+    frames = result.frames()
+    measured = diffusivity(frames.for_analysis(), timestep_ps=frames.timestep_ps)
+    expected = units.kB * 300.0 / 39.948 * 200.0 * units.fs * (1e-16 / (1e-15 / units.fs))
+    assert abs(measured.value - expected) < 4 * measured.error
+    assert measured.error < 0.1 * expected
+    mapped = frames.for_analysis(tmp_path / "positions.npy")
+    assert np.array_equal(mapped.positions, frames.positions())
