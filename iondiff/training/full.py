@@ -26,6 +26,7 @@ from iondiff.training.choice import choose_functions, values_of
 from iondiff.training.dataset import Labelled
 from iondiff.training.functions import build_functions
 from iondiff.training.loop import Member, train_member
+from iondiff.training.page import page
 from iondiff.training.problem import Importance, Layout, Problem
 from iondiff.training.settings import TrainingConfig, read_training_config
 
@@ -93,8 +94,8 @@ def train(
     config
         TOML file, or the same as plain data (:class:`iondiff.training.TrainingConfig`).
     output
-        Folder for ``potential.nnp``, ``training.json``, ``history.csv``, ``parity.csv`` and checkpoints; started
-        again with the same configuration, it goes on where it stopped and ends at the same last digit.
+        Folder for ``potential.nnp``, ``training.json``, ``history.csv``, ``parity.csv``, ``training.html`` and
+        checkpoints; started again with the same configuration, it goes on where it stopped and ends at the same last digit.
     structures, test_structures
         ASE structures with energies and forces, instead of (or beside) the files of the configuration.
     progress
@@ -379,6 +380,8 @@ def _write(training: Training, config: TrainingConfig, folder: Path) -> None:
     rows = [{"member": k, **row} for k, m in enumerate(training.members) for row in m["history"]]
     write_atomically(folder / "history.csv", _csv({key: [r.get(key, "") for r in rows] for key in rows[0]}))
     write_atomically(folder / "parity.csv", _csv(training.parity))
+    text = page(training.errors, training.parity, training.members, training.worst_atoms, training.warnings)
+    write_atomically(folder / "training.html", text)
 
 
 def _csv(columns: dict[str, list[Any]]) -> str:

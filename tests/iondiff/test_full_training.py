@@ -133,6 +133,15 @@ def test_the_error_table_adds_up(trained):
     assert worst == sorted(worst, reverse=True)
 
 
+def test_the_page_shows_every_structure_and_needs_no_network(trained):
+    training, folder = trained
+    text = (folder / "training.html").read_text(encoding="utf-8")
+    assert text.count("<circle") == len(training.parity["structure"])
+    assert text.count("<polyline") == 4
+    assert "<script" not in text
+    assert "http" not in text
+
+
 @pytest.mark.parametrize("kind", ["levenberg-marquardt", "l-bfgs", "adamw", "kalman"])
 def test_every_optimiser_lowers_the_loss_and_repeats_to_the_last_digit(kind):
     data = structures(10)
