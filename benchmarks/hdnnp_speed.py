@@ -1,4 +1,4 @@
-"""How long do energy and forces of a high-dimensional neural network potential take?
+"""The cost of energy and forces of a high-dimensional neural network potential.
 
 python -m benchmarks.hdnnp_speed [--data ../shared/data/n2p2] [--largest 100000] [--repeats 7]
 

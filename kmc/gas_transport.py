@@ -332,10 +332,9 @@ def _answer(run: Gas, measured: Measured, scale: float, unit: str, *, check: boo
     """An estimate, or the refusal of one."""
     error = measured.error * abs(scale)
     value, freedom = measured.value * scale, float(max(measured.number - 1, 1))
-    if value.ndim == 0:
-        answer = Estimate(float(value), float(error), freedom)
-    else:
-        answer = Estimate(value, error, freedom)
+    answer = (
+        Estimate(float(value), float(error), freedom) if value.ndim == 0 else Estimate(value, error, freedom)
+    )
     troubles = list(measured.troubles)
     if not run.equilibrated:
         troubles.insert(0, "the second half of the run still differs from what was before: no equilibrium")

@@ -95,7 +95,7 @@ def nudged_forces(
 
 
 @njit(cache=True)
-def quasi_newton_moves(  # noqa: C901, PLR0912
+def quasi_newton_moves(
     forces: Floats,
     moves: Floats,
     before: Floats,
@@ -174,7 +174,7 @@ def quasi_newton_moves(  # noqa: C901, PLR0912
 
 
 @njit(cache=True)
-def fire_moves(  # noqa: C901
+def fire_moves(
     forces: Floats,
     moves: Floats,
     velocity: Floats,

@@ -43,7 +43,9 @@ class TestCommittee(PotentialConformance):
     @pytest.fixture
     def calculator(self):
         first = random_potential()
-        second = type(first)(first.descriptor, random_potential(seed=1).networks, first.atom_energies, 1.5, 0.2)
+        second = type(first)(
+            first.descriptor, random_potential(seed=1).networks, first.atom_energies, 1.5, 0.2
+        )
         return Committee((first, second)).calculator()
 
 
