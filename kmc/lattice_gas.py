@@ -93,7 +93,7 @@ class Gas:
     squares, cross, fourth
         (replicas, levels, blocks, species, 3, 3) twice, (replicas, levels, blocks, species): Σ over carriers
         of ΔrΔrᵀ (Å²) over blocks of 1, 2, 4, … blocks, at the block where they end; the same with the one
-        before; |Δr|⁴ (Å⁴).
+        before; ‖Δr‖⁴ (Å⁴).
     occupied, occupied_time
         (replicas, occupation blocks, species, sites), s summed over cells, and (replicas, occupation blocks),
         s.

@@ -37,7 +37,7 @@ def charge_diffusivity(
     wrapped: bool | None = None,
     check: bool = True,
 ) -> Diffusivity:
-    """Collective (charge) diffusivity: lim ⟨|Σ z_i Δr_i|²⟩ / (6 t Σ z_i²).
+    """Collective (charge) diffusivity: lim ⟨‖Σ z_i Δr_i‖²⟩ / (6 t Σ z_i²).
 
     For independent ions it is the tracer diffusivity; the conductivity is it, by the Nernst-Einstein
     relation, exactly. One sum over all ions is one series: the error falls with the length of the run, not
