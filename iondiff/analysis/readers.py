@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from iondiff.errors import TrajectoryError
 Floats = npt.NDArray[np.float64]
 #: Beyond this many bytes positions are kept in an unnamed temporary file.
 KEEP_IN_MEMORY = 256 * 2**20
+DUMP_FRAME = b"ITEM: TIMESTEP"
 
 
 @dataclass
@@ -112,12 +114,28 @@ def _whole_frames(path: Path, notes: list[str]) -> Iterator[Atoms]:
         raise
     except Exception as error:
         if count == 0:
+            whole = _cut_dump(path)
+            yield from whole
+            count = len(whole)
+        if count == 0:
             raise TrajectoryError(
                 f"{str(path)!r} could not be read as a trajectory ({type(error).__name__}: {error}); is "
                 "the file whole "
                 "and of a format that ASE knows?"
             ) from error
         notes.append(_lost(path, count, f"{type(error).__name__}: {error}"))
+
+
+def _cut_dump(path: Path) -> list[Atoms]:
+    """Frames of a LAMMPS text dump but for the last one, of which ASE gives all or nothing; else none."""
+    with path.open("rb") as stream:
+        if not stream.read(64).lstrip().startswith(DUMP_FRAME):
+            return []
+    whole, _, _ = path.read_bytes().rpartition(DUMP_FRAME)
+    try:
+        return list(ase.io.iread(io.StringIO(whole.decode()), index=":", format="lammps-dump-text"))
+    except Exception:  # noqa: BLE001 - damaged elsewhere too: the caller tells of the first reading's error
+        return []
 
 
 def _is_last(path: Path, count: int) -> bool:
@@ -179,4 +197,5 @@ class _Store:
             return np.array(self.rows)
         self._spill()
         self.file.flush()
-        return np.memmap(self.file, np.float64, mode="r", shape=(self.count, self.n_atoms, 3))
+        with self.file:  # the map keeps the data; nothing else needs the file
+            return np.memmap(self.file, np.float64, mode="r", shape=(self.count, self.n_atoms, 3))

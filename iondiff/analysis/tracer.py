@@ -30,7 +30,7 @@ MOST_BLOCKS, FEWEST_BLOCKS = 40, 3
 #: Fewer increments than this say nothing about a window.
 FEWEST_INCREMENTS = 12
 #: An error beyond this share of the value is no measurement.
-LARGEST_ERROR = 0.5
+LARGEST_ERROR = 0.4
 #: The whole cell wanders if its mean place moves so much faster than independent atoms would let it.
 WANDERS = 8.0
 
@@ -310,5 +310,12 @@ def _trouble(answer: Diffusivity, part: _Part, scale: float) -> str | None:
             f"D is not told apart from zero: {value:.3g} ± {error:.2g} cm²/s over {answer.window_ps:.3g} "
             "ps and longer; "
             "run longer, with more atoms, or hotter"
+        )
+    run = len(answer.spectrum) * answer.timestep_ps
+    come = math.sqrt(2.0 * value / CM2_S_PER_A2_PS * run)
+    if come < math.sqrt(2.0) * answer.localisation:
+        return (
+            f"in the whole run an ion comes {come:.2g} Å along an axis, less than it rattles "
+            f"({math.sqrt(2.0) * answer.localisation:.2g} Å): nothing says that this goes on; run longer, or hotter"
         )
     return None

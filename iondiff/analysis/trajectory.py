@@ -219,11 +219,11 @@ class Trajectory:
             if length.max() > steep[0]:
                 frame, atom = np.unravel_index(int(length.argmax()), length.shape)
                 steep = (float(length.max()), int(frame), part.start + int(atom))
+        found = False
         inside = bool(np.all(np.where(self.periodic, high - low, 0.0) <= INSIDE))
         if self.wrapped is None:
             self.wrapped = inside and jumps > 0
-            if self.wrapped:
-                self.say(f"the positions were wrapped into the cell: unwrapped, {jumps} crossings")
+            found = self.wrapped
         if self.wrapped and steep[0] > SAFE_STEP:
             raise TrajectoryError(
                 f"the positions are wrapped and atom {steep[2]} moves {steep[0]:.2f} of a lattice vector "
@@ -232,6 +232,8 @@ class Trajectory:
                 "frames more "
                 "often, or give unwrapped positions"
             )
+        if found:
+            self.say(f"the positions were wrapped into the cell: unwrapped, {jumps} crossings")
         self._comoving = bool(self.wrapped) or (self.cells.ndim == 3 and comoving < plain)
 
     def _look_without_cell(self) -> None:
@@ -329,7 +331,7 @@ def _numeric(source: Any) -> bool:
         return source.dtype != object
     if not isinstance(source, (list, tuple)) or not source:
         return False
-    return not isinstance(source[0], Atoms)
+    return not isinstance(source[0], (Atoms, str))
 
 
 def _array(source: Any) -> Floats:

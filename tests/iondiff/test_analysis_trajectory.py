@@ -53,11 +53,7 @@ def test_files_that_ase_reads(tmp_path, name):
     path = tmp_path / name
     ase.io.write(path, frames, format="vasp-xdatcar" if name == "XDATCAR" else None)
     expected = diffusivity(frames, timestep_ps=0.1, species="Li").value
-    if name == "XDATCAR":  # holds fractional places inside the cell
-        with pytest.warns(TrajectoryWarning, match="wrapped"):
-            found = diffusivity(path, timestep_ps=0.1, species="Li")
-    else:
-        found = diffusivity(str(path), timestep_ps=0.1, species="Li")
+    found = diffusivity(str(path), timestep_ps=0.1, species="Li")
     assert found.value == pytest.approx(expected, rel=1e-4)
 
 

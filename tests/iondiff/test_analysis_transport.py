@@ -112,7 +112,7 @@ def test_finite_size_and_temperatures():
     assert abs(cold.value / (5e-4 * np.exp(-0.25 / (constants.k / constants.e * 300))) - 1) < 5 * (
         cold.error / cold.value
     )
-    still = {**runs, 300.0: rng.normal(0, 0.1, (400, 10, 3))}
+    still = {**runs, 300.0: rng.normal(0, 0.1, (100, 10, 3))}
     assert len(diffusivity_table(still, 1.0, skip_short=True)) == 3
     with pytest.raises(kmc.NotConvergedError, match="at 300 K"):
         diffusivity_table(still, 1.0)
@@ -132,12 +132,12 @@ def lattice(barriers, cell):
 def test_jumps_give_back_the_network_that_made_them():
     cell = np.array([[5.0, 0.0, 0.0], [1.2, 4.8, 0.0], [-0.8, 0.9, 5.2]])
     graph, temperature = lattice([0.25, 0.27, 0.3, 0.28], cell), 600.0
-    seen = kmc.observe(graph, temperature, np.arange(12_000) * 0.5e-12, n_walkers=8, seed=3)
+    seen = kmc.observe(graph, temperature, np.arange(20_000) * 0.1e-12, n_walkers=8, seed=3)
     rng = np.random.default_rng(4)
     places = seen.positions.transpose(1, 0, 2)
     walk = places + rng.normal(0, 0.1, places.shape)
-    found = jumps(walk, graph, 0.5, cell=cell, species=None)
-    assert len(found) > 5000
+    found = jumps(walk, graph, 0.1, cell=cell)
+    assert len(found) > 1500
     network = found.network(temperature)
     kmc.validate(network)
     rates = kmc.hop_rates(kmc.compile_graph(graph), temperature)
@@ -147,14 +147,18 @@ def test_jumps_give_back_the_network_that_made_them():
             rates.network.source, rates.network.target, rates.network.image, rates.log_rates, strict=True
         )
     }
-    assert network.number_of_edges() == graph.number_of_edges()
-    for i, j, data in network.edges(data=True):
-        expected = truth[(i, j, tuple(data["image"]))]
-        # A hop and its return between two frames go unseen: a few in a hundred here.
-        assert data["rate"] == pytest.approx(expected, rel=0.08, abs=5 * data["rate_error"])
+    known = [edge for edge in network.edges(data=True) if (*edge[:2], tuple(edge[2]["image"])) in truth]
+    assert len(known) == graph.number_of_edges()
+    # Two hops between frames look like one long hop, or, there and back, like none: some in a hundred here.
+    assert sum(data["jumps"] for *_, data in known) > 0.9 * sum(
+        d["jumps"] for *_, d in network.edges(data=True)
+    )
+    for i, j, data in known:
+        expected = truth[i, j, tuple(data["image"])]
+        assert data["rate"] == pytest.approx(expected, rel=0.03, abs=5 * data["rate_error"])
     exact = np.trace(kmc.diffusion_tensor(graph, temperature))
     assert np.trace(kmc.diffusion_tensor(network, temperature)) == pytest.approx(exact, rel=0.1)
-    direct = diffusivity(walk, timestep_ps=0.5)
+    direct = diffusivity(walk, timestep_ps=0.1)
     assert abs(direct.value - exact / 3) < 4 * direct.error
     stays = found.residence_times()
     left = np.exp(rates.log_rates[rates.network.source == 0]).sum()
