@@ -60,10 +60,8 @@ def main() -> None:
     arguments = parser.parse_args()
     potential: Any = load(arguments.potential) if arguments.potential else StillingerWeber()
     rows = [row(repeat, potential, arguments.steps) for repeat in (2, 3)]
-    print(
-        f"{'atoms':>6} {'CPU s/1000 steps':>18} {'outside forces':>15}   "
-        f"CPU hours from {MELT:g} to {END:g} K at a rate (K/s)"
-    )
+    last = f"CPU hours from {MELT:g} to {END:g} K at a rate (K/s)"
+    print(f"{'atoms':>6} {'CPU s/1000 steps':>18} {'outside forces':>15}   {last}")
     for one in rows:
         hours = ", ".join(f"{rate}: {value:.3g}" for rate, value in one["cpu_hours_by_rate_K_per_s"].items())
         share = f"{one['share_outside_forces']:>15.1%}"
