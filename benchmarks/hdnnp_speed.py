@@ -1,4 +1,4 @@
-"""How long do energy and forces of a high-dimensional neural network potential take?
+"""How long do energy and forces of a high-dimensional neural network potential take? Measured.
 
 python -m benchmarks.hdnnp_speed [--data ../shared/data/n2p2] [--largest 100000] [--repeats 7]
 
