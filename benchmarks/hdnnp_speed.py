@@ -1,4 +1,4 @@
-"""The cost of energy and forces of a high-dimensional neural network potential.
+"""How long do energy and forces of a high-dimensional neural network potential take? Measured.
 
 python -m benchmarks.hdnnp_speed [--data ../shared/data/n2p2] [--largest 100000] [--repeats 7]
 

@@ -1,12 +1,7 @@
-"""All channels of one atom, forward and back: the two passes between which the network stands.
-
-What only passes numbers on is written into its caller (``inline="always"``): every compiled function that
-calls others is optimised together with all that they call, so each layer of calls costs seconds once.
-"""
-
-from numba import njit
+"""All channels of one atom, forward and back: the two passes between which the network stands."""
 
 from iondiff.descriptors import _kernels_bells, _kernels_moments, _kernels_pairs, _kernels_radial
+from iondiff.descriptors._compiling import inner, written_out
 from iondiff.descriptors._kernels_stage import clear_gradients, collect_gradients, cutoffs, gather
 from iondiff.descriptors._simd import lanes
 from iondiff.descriptors._slots import (
@@ -37,7 +32,7 @@ from iondiff.descriptors._slots import (
 _FIXED_ROWS = _kernels_pairs.FIXED_ROWS
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def layout(most_neighbours, size, slopes, integers):
     """Where the parts of the scratch arrays start, and how long these are.
 
@@ -68,7 +63,7 @@ def layout(most_neighbours, size, slopes, integers):
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@written_out
 def forward(
     i, element, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide
 ):
@@ -118,7 +113,7 @@ def forward(
         )
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@written_out
 def combine(element, n_functions, integers, reals, channels, out):
     """Symmetry functions from channels."""
     for f in range(n_functions):
@@ -129,7 +124,7 @@ def combine(element, n_functions, integers, reals, channels, out):
         out[integers[at + 2 * t]] += reals[real + t] * channels[integers[at + 2 * t + 1]]
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@written_out
 def distribute(element, n_channels, slopes_at, integers, reals, by_function, work):
     """Derivatives by channels, into work[slopes_at ...], from derivatives by symmetry functions."""
     for c in range(n_channels):
@@ -140,7 +135,7 @@ def distribute(element, n_channels, slopes_at, integers, reals, by_function, wor
         work[slopes_at + integers[at + 2 * t + 1]] += reals[real + t] * by_function[integers[at + 2 * t]]
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@written_out
 def backward(element, places, slopes_at, integers, reals, work, whole, wide, out, begin):
     """out[begin ...]: gradient by the place of each entry of the atom's list, given work[slopes_at ...]."""
     (stride, radial, bells, _, _, vectors, _, _, groups, _, _, _, _, moments, _) = places

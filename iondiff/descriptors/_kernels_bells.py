@@ -5,8 +5,8 @@ functions, once a third side; a function then costs two products a pair.
 """
 
 import numpy as np
-from numba import njit
 
+from iondiff.descriptors._compiling import inner
 from iondiff.descriptors._simd import lanes, last_lanes, load, maximum, select, spread, sqrt, store, total
 from iondiff.descriptors._slots import (
     B_GROUPS,
@@ -36,7 +36,7 @@ from iondiff.descriptors._slots import (
 from iondiff.descriptors._vector_math import arccos, bell
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _fill_rows(record, stride, rows, integers, reals, work, whole):
     """Value, and derivative over r, of every radial bell and cosine at every neighbour."""
     end = whole[3 * integers[N_SPECIES]]
@@ -62,7 +62,7 @@ def _fill_rows(record, stride, rows, integers, reals, work, whole):
                 work[row + stride + k] = slope
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _angles_and_thirds(group, record, j, k, stride, space, integers, reals, work):
     """Bells of one vector of pairs into work[space ...]; cosine, 1/(r_j r_k)."""
     size = lanes(work)
@@ -100,7 +100,7 @@ def _angles_and_thirds(group, record, j, k, stride, space, integers, reals, work
     return c, inverses
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def forward(record, stride, rows, space, sums, integers, reals, work, whole, channels):
     """Sums into `channels`; the bells at the neighbours stay in work[rows ...]."""
     size = lanes(work)
@@ -152,7 +152,7 @@ def forward(record, stride, rows, space, sums, integers, reals, work, whole, cha
             channels[channel] = total(load(work, sums + channel * size))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def backward(record, stride, rows, space, slopes, integers, reals, work, whole):
     """Gradients, given the derivatives by the channels in work[slopes ...]."""
     size = lanes(work)

@@ -13,8 +13,8 @@ the multinomial coefficients in the same order behind a shell's η and r_s.
 """
 
 import numpy as np
-from numba import njit
 
+from iondiff.descriptors._compiling import inner
 from iondiff.descriptors._simd import lanes, load, spread, store, total
 from iondiff.descriptors._slots import (
     CUTOFFS,
@@ -37,13 +37,13 @@ from iondiff.descriptors._slots import (
 from iondiff.descriptors._vector_math import exp
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def below(degree):
     """Number of moments of all lower degrees."""
     return degree * (degree + 1) * (degree + 2) // 6
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _monomials(top, x, y, z, work, space):
     """Vectors of all monomials up to degree `top` from work[space]; those of degree 0 stand there already."""
     size = lanes(work)
@@ -59,7 +59,7 @@ def _monomials(top, x, y, z, work, space):
         lower = upper
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _sum_moments(species, stride, shell, space, out, integers, reals, work, whole, wide):
     """All moments of one element into wide[out ...]; the sum of g²."""
     size = lanes(work)
@@ -102,7 +102,7 @@ def _sum_moments(species, stride, shell, space, out, integers, reals, work, whol
     return total(squares)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def forward(shell, stride, space, moments, integers, reals, work, whole, wide, channels):
     """Sums into `channels`; moments stay in wide[moments ...], an element a row, behind the sums of g²."""
     n_species = integers[N_SPECIES]
@@ -133,7 +133,7 @@ def forward(shell, stride, space, moments, integers, reals, work, whole, wide, c
             channels[integers[table + 4 * p + 3] + d] = value
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _slopes_of_moments(species, shell, moments, slopes, out, integers, reals, work, wide):
     """Derivatives of the energy by the moments of one element into wide[out ...]; and by −Σ g²/2."""
     n_species = integers[N_SPECIES]
@@ -169,7 +169,7 @@ def _slopes_of_moments(species, shell, moments, slopes, out, integers, reals, wo
     return own
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _differentiate(degree, source, out, work, wide):
     """Coefficients of the three derivatives of a homogeneous polynomial, one behind the other."""
     n = degree * (degree + 1) // 2
@@ -186,7 +186,7 @@ def _differentiate(degree, source, out, work, wide):
                 work[out + 2 * n + (t - 1) * t // 2 + c - 1] = c * w
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def backward(shell, stride, space, moments, asked, slopes, integers, reals, work, whole, wide):
     """Gradients, given the derivatives by the channels in work[slopes ...]; wide[asked ...] is scratch."""
     size = lanes(work)

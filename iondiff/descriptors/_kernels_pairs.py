@@ -8,8 +8,7 @@ Pairs whose third side is beyond the cutoff are dropped before any exponential: 
 packed one behind the other, and unpacked again when the forces are spread over the neighbours.
 """
 
-from numba import njit
-
+from iondiff.descriptors._compiling import inner
 from iondiff.descriptors._simd import (
     both,
     count,
@@ -59,7 +58,7 @@ from iondiff.descriptors._vector_math import cutoff, exp, power, whole_power
 _C, _ARMS, _F, _THIRD, _INVERSES, _TURN, _MIX, _STRETCH, _ETA, FIXED_ROWS = range(10)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def aligned_row(pairs, size):
     """Length of a row: a vector to spare, and 27 vectors more than a multiple of 64.
 
@@ -69,7 +68,7 @@ def aligned_row(pairs, size):
     return (vectors + (27 - vectors) % 64) * size
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def room(group, integers, whole, size):
     """Upper bound of the number of pairs, whole vectors, and of the number of masks."""
     n_species = integers[N_SPECIES]
@@ -81,7 +80,7 @@ def room(group, integers, whole, size):
     return aligned_row(pairs, size), n * blocks
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _arms(stride, shift, integers, work, whole):
     """(r − r_s)² of every neighbour, and −2 (1 − r_s/r), its slope over r with the sign of an exponent."""
     for k in range(0, whole[3 * integers[N_SPECIES]], lanes(work)):
@@ -90,7 +89,7 @@ def _arms(stride, shift, integers, work, whole):
         store(work, STRETCH * stride + k, load(work, INVERSE * stride + k) * (2.0 * shift) - 2.0)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _pack(group, stride, base, row, masks, integers, reals, work, whole):
     """Geometry of the pairs that count, packed; their number."""
     n_species = integers[N_SPECIES]
@@ -148,7 +147,7 @@ def _pack(group, stride, base, row, masks, integers, reals, work, whole):
     return n
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _sum_powers(degree, n, terms, cosines, work, channels, channel):
     """Sums of the terms times c^m, m up to `degree` (at most 8), into channels[channel ...]."""
     size = lanes(work)
@@ -191,7 +190,7 @@ def _sum_powers(degree, n, terms, cosines, work, channels, channel):
             channels[channel + m] = total(power_sum)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _third_sides(n, base, row, kind, rc, inner, shift, work):
     """Cutoff function and exponent of the third side, taken into those of the arms."""
     for p in range(0, n, lanes(work)):
@@ -207,7 +206,7 @@ def _third_sides(n, base, row, kind, rc, inner, shift, work):
             store(work, base + _STRETCH * row + p, (2.0 * shift) / r - 2.0)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def forward(group, stride, base, row, masks, integers, reals, work, whole, channels):
     """Sums into `channels`; the number of pairs. What the way back needs stays in work[base ...]."""
     size = lanes(work)
@@ -260,7 +259,7 @@ def forward(group, stride, base, row, masks, integers, reals, work, whole, chann
     return n
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _weigh(group, base, row, n, slopes, integers, reals, work):
     """Of every pair: derivatives of the energy by the logarithm of F, by s and by the cosine, as streams."""
     size = lanes(work)
@@ -321,7 +320,7 @@ def _weigh(group, base, row, n, slopes, integers, reals, work):
             store(work, base + _ETA * row + p, by_eta)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def backward(group, stride, base, row, masks, n, slopes, integers, reals, work, whole):
     """Gradients by both neighbours of every pair, given the derivatives by channels in work[slopes ...]."""
     _weigh(group, base, row, n, slopes, integers, reals, work)

@@ -1,7 +1,6 @@
 """Channels of one neighbour: Σ exp(−η (r − r_s)²) f(r) over the neighbours of one element."""
 
-from numba import njit
-
+from iondiff.descriptors._compiling import inner
 from iondiff.descriptors._simd import lanes, load, spread, store, total
 from iondiff.descriptors._slots import (
     CUTOFFS,
@@ -16,7 +15,7 @@ from iondiff.descriptors._slots import (
 from iondiff.descriptors._vector_math import exp
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def forward(element, stride, terms, integers, reals, work, whole, channels):
     """Sums into channels[0 ...]; every term is kept from work[terms] on, a row a channel."""
     at = integers[element + E_RADIAL_AT]
@@ -39,7 +38,7 @@ def forward(element, stride, terms, integers, reals, work, whole, channels):
         channels[c] = total(sums)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def backward(element, stride, terms, slopes, integers, reals, work, whole):
     """Gradients along the bonds, given the energy's derivative by each channel in work[slopes ...]."""
     at = integers[element + E_RADIAL_AT]

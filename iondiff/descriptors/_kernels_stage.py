@@ -1,8 +1,8 @@
 """Neighbours of one atom laid out for vectors: element by element, each block filled up to whole vectors."""
 
 import numpy as np
-from numba import njit
 
+from iondiff.descriptors._compiling import inner
 from iondiff.descriptors._simd import lanes, load, maximum, select, spread, sqrt, store
 from iondiff.descriptors._slots import (
     CUTOFF_KINDS,
@@ -26,7 +26,7 @@ from iondiff.descriptors._vector_math import cutoff
 _FAR = 1.0e4  # Å, where the padding sits: beyond every cutoff, and its square fits a single
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def gather(i, stride, positions, cell, species, first, index, image, integers, reals, work, whole, wide):
     """Fill X, Y, Z, R, INVERSE; returns the number of neighbours.
 
@@ -90,7 +90,7 @@ def gather(i, stride, positions, cell, species, first, index, image, integers, r
     return n
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def cutoffs(stride, integers, reals, work, whole):
     """Every cutoff function at every neighbour: value f, and f'/(f r); zero beyond its radius."""
     end = whole[3 * integers[N_SPECIES]]
@@ -110,7 +110,7 @@ def cutoffs(stride, integers, reals, work, whole):
             store(work, row + stride + k, select(some, logarithmic, 0.0))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def clear_gradients(stride, integers, work, whole):
     """Zero in the rows that collect the gradient."""
     zero = spread(work, 0.0)
@@ -121,7 +121,7 @@ def clear_gradients(stride, integers, work, whole):
         store(work, GD * stride + k, zero)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def collect_gradients(stride, integers, work, whole, out, begin):
     """out[begin + m] = derivative of the atom's energy by the place of neighbour m of its list."""
     n_species = integers[N_SPECIES]

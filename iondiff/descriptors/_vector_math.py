@@ -5,8 +5,7 @@ the last place of the precision they serve. Nothing here may be compiled with fa
 whole number in `exp` would be simplified away.
 """
 
-from numba import njit
-
+from iondiff.descriptors._compiling import always_inlined, inner
 from iondiff.descriptors._simd import (
     absolute,
     maximum,
@@ -23,7 +22,7 @@ _MAGIC_64 = 6755399441055744.0  # 1.5 · 2^52
 _MAGIC_32 = 12582912.0  # 1.5 · 2^23
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def exp(x):
     """e^x for x up to about 80; below -700 (single: -86) as there."""
     if width(x) == 8:
@@ -56,7 +55,7 @@ def exp(x):
     return scale_by_power(p, t)
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def log(x):
     """Natural logarithm of positive normal numbers."""
     m, k = split_power(x)
@@ -78,7 +77,7 @@ def log(x):
     return p * s + k * 4.7493250390316726e-07 + k * 0.6931467056274414
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def tanh_unit(u):
     """Hyperbolic tangent of u for 0 ≤ u ≤ 1, where no exponential is needed."""
     z = u * u
@@ -108,7 +107,7 @@ def tanh_unit(u):
     return p * u
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def _sine_cosine_pi(y):
     """Sine and cosine of πy for |y| ≤ ½."""
     z = y * y
@@ -132,7 +131,7 @@ def _sine_cosine_pi(y):
     return s * y, c * (0.25 - z)
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def cutoff(kind, r, rc, inner):  # noqa: PLR0911 - one formula a kind
     """Cutoff function of n2p2's number `kind` and its derivative, for 0 ≤ r < rc; `inner` is a distance."""
     zero = r * 0.0
@@ -167,7 +166,7 @@ def cutoff(kind, r, rc, inner):  # noqa: PLR0911 - one formula a kind
     return f, x2 * x2 * y2 * y2 * (-630.0 * slope)
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def whole_power(base, exponent):
     """base^exponent for a whole exponent of at least 1, by squaring."""
     while exponent & 1 == 0:
@@ -183,7 +182,7 @@ def whole_power(base, exponent):
     return result
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def power(base, exponent):
     """base^exponent for base ≥ 0; whole exponents by squaring, others by a logarithm."""
     whole = int(exponent)
@@ -192,7 +191,7 @@ def power(base, exponent):
     return exp(maximum(log(maximum(base, 1e-37)) * exponent, -80.0))
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def tanh(x):
     """Hyperbolic tangent of any number, without loss near zero."""
     y = minimum(maximum(x, -20.0), 20.0)
@@ -202,7 +201,7 @@ def tanh(x):
     return select(y * y < 0.25, near, far)
 
 
-@njit(cache=True, forceinline=True, error_model="numpy")
+@always_inlined
 def arccos(c):
     """Angle of a cosine in [−1, 1]."""
     a = minimum(absolute(c), 1.0)
@@ -232,7 +231,7 @@ def arccos(c):
     return select(c < 0.0, 3.141592653589793 - acute, acute)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def bell(core, bent, x, low, high):
     """Bell core(|x − middle| / half width) on [low, high] and its derivative; `bent`: core((2 − u) u)."""
     half = 0.5 * (high - low)

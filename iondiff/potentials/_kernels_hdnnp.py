@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit, prange
 
+from iondiff.descriptors._compiling import inner
 from iondiff.descriptors._kernels_atom import backward, combine, distribute, forward, layout
 from iondiff.descriptors._simd import lanes
 from iondiff.descriptors._slots import (
@@ -26,7 +27,7 @@ from iondiff.potentials.compiled import KERNEL
 BLOCK = 4096  # atoms whose gradients are held at a time
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _atom(
     i, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
     functions, energies, gradients, begin,
@@ -92,7 +93,7 @@ def _atom(
     return mean
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial):
     """Forces and virial from the gradients of atoms start to stop, in the order of the list."""
     origin = first[start]
@@ -131,7 +132,7 @@ def _scatter(start, stop, positions, cell, first, index, image, gradients, force
         forces[i, 2] += f2
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _room(sample, n_threads, parts, positions, first, integers):
     """Scratch for so many threads, and gradients of one block of atoms."""
     n = positions.shape[0]

@@ -1,8 +1,8 @@
 """One network of one atom, forward and back, eight nodes at a time."""
 
 import numpy as np
-from numba import njit
 
+from iondiff.descriptors._compiling import inner
 from iondiff.descriptors._simd import absolute, load, maximum, minimum, select, spread, store
 from iondiff.descriptors._vector_math import exp, log, tanh
 
@@ -12,7 +12,7 @@ LAYER = 6
 LETTERS = "ltsprgcSeh"
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _activate(code, z, wide, at, slope_at):
     """Value and slope of activation `code` at the vector z, stored."""
     one = z * 0.0 + 1.0
@@ -50,7 +50,7 @@ def _activate(code, z, wide, at, slope_at):
     store(wide, slope_at, slope)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _times(matrix, n_rows, padded, start, reals, x, x_at, out, out_at):
     """Product out = start + x · matrix, 32 columns at a time: four sums that do not wait for each other."""
     for q in range(0, padded, 32):
@@ -77,7 +77,7 @@ def _times(matrix, n_rows, padded, start, reals, x, x_at, out, out_at):
         store(out, out_at + d, vd)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def network(layers, n_layers, base, widest, integers, reals, x, scratch, by_input):
     """Output of the network for the inputs x; its derivative by them into `by_input`.
 
