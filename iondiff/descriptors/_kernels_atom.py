@@ -72,7 +72,7 @@ def layout(most_neighbours, size, slopes, integers):
 def forward(
     i, element, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide
 ):
-    """Functions of atom i, unscaled, into wide[functions ...]; the number of its neighbours."""
+    """Channels of atom i into wide[channels ...]; what the way back needs stays in the scratch arrays."""
     (
         stride,
         radial,
@@ -91,7 +91,7 @@ def forward(
         _,
     ) = places
     size = lanes(work)
-    n = gather(i, stride, positions, cell, species, first, index, image, integers, reals, work, whole, wide)
+    gather(i, stride, positions, cell, species, first, index, image, integers, reals, work, whole, wide)
     cutoffs(stride, integers, reals, work, whole)
     channels = wide[channels_at:functions]
     _kernels_radial.forward(element, stride, radial, integers, reals, work, whole, channels)
@@ -116,7 +116,6 @@ def forward(
         _kernels_bells.forward(
             integers[element + E_BELLS], stride, bells, vectors, sums, integers, reals, work, whole, channels
         )
-    return n
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -142,7 +141,7 @@ def distribute(element, n_channels, slopes_at, integers, reals, by_function, wor
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def backward(element, places, slopes_at, n, integers, reals, work, whole, wide, out, begin):
+def backward(element, places, slopes_at, integers, reals, work, whole, wide, out, begin):
     """out[begin ...]: gradient by the place of each entry of the atom's list, given work[slopes_at ...]."""
     (stride, radial, bells, _, _, vectors, _, _, groups, _, _, _, _, moments, _) = places
     clear_gradients(stride, integers, work, whole)
@@ -168,4 +167,4 @@ def backward(element, places, slopes_at, n, integers, reals, work, whole, wide, 
         _kernels_bells.backward(
             integers[element + E_BELLS], stride, bells, vectors, slopes_at, integers, reals, work, whole
         )
-    collect_gradients(stride, n, integers, work, whole, out, begin)
+    collect_gradients(stride, integers, work, whole, out, begin)

@@ -122,7 +122,7 @@ def clear_gradients(stride, integers, work, whole):
 
 
 @njit(cache=True, error_model="numpy")
-def collect_gradients(stride, n, integers, work, whole, out, begin):
+def collect_gradients(stride, integers, work, whole, out, begin):
     """out[begin + m] = derivative of the atom's energy by the place of neighbour m of its list."""
     n_species = integers[N_SPECIES]
     origin = 4 * n_species + stride

@@ -36,7 +36,7 @@ def _atom(
     `gradients` is one array for the mean, or with it one a member.
     """
     element = integers[integers[ELEMENTS] + species[i]]
-    n = forward(
+    forward(
         i, element, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide
     )
     n_functions = integers[element + E_FUNCTIONS]
@@ -81,7 +81,7 @@ def _atom(
         if each == (member < n_members):
             distribute(element, integers[element + E_CHANNELS], places[4], integers, reals, by_function, work)
             out = gradients[member + 1 if each else 0]
-            backward(element, places, places[4], n, integers, reals, work, whole, wide, out, begin)
+            backward(element, places, places[4], integers, reals, work, whole, wide, out, begin)
     if each:
         for m in range(begin, begin + count):
             for a in range(3):

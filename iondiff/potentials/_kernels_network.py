@@ -54,7 +54,7 @@ def _activate(code, z, wide, at, slope_at):
 def _times(matrix, n_rows, padded, start, reals, x, x_at, out, out_at):
     """Product out = start + x · matrix, 32 columns at a time: four sums that do not wait for each other."""
     for q in range(0, padded, 32):
-        # Of a matrix that is no multiple of 32 wide the last columns are worked out twice: cheaper than a tail.
+        # Where the width is no multiple of 32, the last columns are worked out twice: cheaper than a tail.
         a, b, c, d = q, min(q + 8, padded - 8), min(q + 16, padded - 8), min(q + 24, padded - 8)
         if start >= 0:
             va = load(reals, start + a)
