@@ -27,6 +27,8 @@ from scipy.optimize import minimize_scalar
 from iondiff.files import write_json
 from iondiff.potentials import load
 from iondiff.training import read_structures, read_training_config
+from iondiff.training.dataset import Labelled
+from iondiff.training.settings import DataSection
 from search import neb
 
 HERE = Path(__file__).parent
@@ -76,40 +78,35 @@ def elastic_constants(element: str, a: float, calculator: Any, strain: float = 2
 def fitted_elasticity(
     cells: list[np.ndarray], energies: np.ndarray, reference: np.ndarray
 ) -> dict[str, float]:
-    """Elastic constants (GPa) of a quadratic form in the Lagrangian strain, by least squares.
+    """Elastic constants and stress at the reference (GPa) of a quadratic form in the Lagrangian strain.
 
-    Energies in eV per cell of volume |reference|; cells (3, 3), Å.
+    Least squares; energies in eV per cell of volume |reference|; cells (3, 3), Å. C12 is not in it: the data's
+    cells are stretched along one axis or sheared in one plane.
     """
-    rows = []  # C12 is not in it: the data's cells are stretched along one axis or sheared in one plane
+    rows = []
     for cell in cells:
         f = np.linalg.solve(reference, cell)
         e = 0.5 * (f @ f.T - np.eye(3))
         d, s = np.diag(e), np.array([e[1, 2], e[0, 2], e[0, 1]])
         rows.append([1.0, d.sum(), 0.5 * (d**2).sum(), 2.0 * (s**2).sum()])
     coefficients = np.linalg.lstsq(np.array(rows), energies / abs(np.linalg.det(reference)), rcond=None)[0]
-    return {name: float(c / GPa) for name, c in zip(("C11", "C44"), coefficients[2:], strict=True)}
+    return {name: float(c / GPa) for name, c in zip(("stress", "C11", "C44"), coefficients[1:], strict=True)}
 
 
 def elasticity_of_the_data(
     element: str, data: Path, calculator: Any, largest: float = 0.03
 ) -> dict[str, Any]:
     """The same fit to the DFT energies of slightly strained cells and to the potential's."""
-    section = read_training_config(HERE / f"{element}.toml").data
-    structures = [
-        s
-        for s in read_structures(data / f"{element}_train.extxyz.gz", section)
-        if s.config_type == "Elastic" and len(s.atoms) > 2
-    ]
-    if not structures:
-        return {}
+    structures = strained_cells(element, data, read_training_config(HERE / f"{element}.toml").data)
     # The cell nearest to a cube is the one all others were made of.
-    cube = min(
-        structures, key=lambda s: np.ptp(s.atoms.cell.lengths()) + np.ptp(s.atoms.cell.angles())
-    ).atoms.cell.array
+    cube = min(structures, key=lambda s: np.ptp(s.atoms.cell.lengths()) + np.ptp(s.atoms.cell.angles()))
+    if np.ptp(cube.atoms.cell.lengths()) > 0.01:
+        return {}
+    reference = cube.atoms.cell.array
     chosen = []
     for s in structures:
-        f = np.linalg.solve(cube, s.atoms.cell.array)
-        if np.abs(0.5 * (f @ f.T - np.eye(3))).max() <= largest:
+        f = np.linalg.solve(reference, s.atoms.cell.array)
+        if len(s.atoms) == len(cube.atoms) and np.abs(0.5 * (f @ f.T - np.eye(3))).max() <= largest:
             chosen.append(s)
     predicted = []
     for s in chosen:
@@ -119,9 +116,30 @@ def elasticity_of_the_data(
     cells = [s.atoms.cell.array for s in chosen]
     return {
         "cells": len(chosen),
-        "dft": fitted_elasticity(cells, np.array([s.energy for s in chosen]), cube),
-        "potential": fitted_elasticity(cells, np.array(predicted), cube),
+        "stress_in_the_file": float(cube.virial[:3].mean() / cube.atoms.get_volume() / GPa),
+        "dft": fitted_elasticity(cells, np.array([s.energy for s in chosen]), reference),
+        "potential": fitted_elasticity(cells, np.array(predicted), reference),
     }
+
+
+def strained_cells(element: str, data: Path, section: DataSection) -> list[Labelled]:
+    """The data's strained crystals."""
+    every = read_structures(data / f"{element}_train.extxyz.gz", section)
+    return [s for s in every if s.config_type == "Elastic"]
+
+
+def shear_order(element: str, data: Path) -> dict[str, int]:
+    """How often a shear of a cell appears in which stored component: {"xy in yz": 9, ...}."""
+    places = {"yz": (1, 2), "xz": (0, 2), "xy": (0, 1)}
+    found: dict[str, int] = {}
+    for s in strained_cells(element, data, DataSection()):
+        shape = s.atoms.cell.array / s.atoms.get_volume() ** (1 / 3)
+        shear = {name: max(abs(shape[i, j]), abs(shape[j, i])) for name, (i, j) in places.items()}
+        largest = max(shear, key=lambda name: shear[name])
+        if shear[largest] > 0.01 and sum(v > 0.005 for v in shear.values()) == 1:
+            stored = list(places)[int(np.argmax(np.abs(s.virial[3:])))]
+            found[f"{largest} in {stored}"] = found.get(f"{largest} in {stored}", 0) + 1
+    return found
 
 
 def vacancy(element: str, a: float, calculator: Any) -> dict[str, Any]:
@@ -196,6 +214,7 @@ def check(element: str, data: Path | None) -> dict[str, Any]:
     row: dict[str, Any] = {"lattice_A": a, "elastic_GPa": elastic_constants(element, a, calculator)}
     if data is not None and (data / f"{element}_train.extxyz.gz").exists():
         row["elastic_of_the_strained_cells_GPa"] = elasticity_of_the_data(element, data, calculator)
+        row["shear_in_the_file"] = shear_order(element, data)
     row["phonons"] = phonons(element, a, calculator)
     row["vacancy"] = vacancy(element, a, calculator)
     return row

@@ -95,7 +95,7 @@ def train(
         TOML file, or the same as plain data (:class:`iondiff.training.TrainingConfig`).
     output
         Folder for ``potential.nnp``, ``training.json``, ``history.csv``, ``parity.csv``, ``training.html`` and
-        checkpoints; started again with the same configuration, it goes on where it stopped and ends at the
+        checkpoints. Started again with the same configuration, it goes on where it stopped and ends at the
         same last digit.
     structures, test_structures
         ASE structures with energies and forces, instead of (or beside) the files of the configuration.
