@@ -23,8 +23,8 @@ authors ship (Zuo et al. 2020)."""
 
 def errors(results: dict) -> str:
     lines = [
-        "| | validation: energy MAE / RMSE, meV/atom | force MAE / RMSE, eV/Å | best of the paper's three: energy RMSE | "
-        "force RMSE | CPU minutes |",
+        "| | validation: energy MAE / RMSE, meV/atom | force MAE / RMSE, eV/Å "
+        "| best of the paper's three: energy RMSE | force RMSE | CPU minutes |",
         "|---|---|---|---|---|---|",
     ]
     for element, published in PUBLISHED.items():
