@@ -64,7 +64,10 @@ def run(case, **kwargs):
     return workflow.run(case / "config.toml", case / "run", workers=0, **kwargs)
 
 
-@pytest.mark.parametrize("stage", ["labels", "train", "search", "transport"])
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("labels", "search")] + ["train", "transport"],
+)
 def test_a_full_disk_is_said_and_leaves_no_half_file(case, finished, monkeypatch, stage):
     """Every write of one stage fails as on a full disk; when there is room again the run goes on."""
     (case / "run" / "stages" / f"{stage}.json").unlink()
@@ -113,6 +116,7 @@ def test_files_that_may_not_grow(case, finished, size, root):
     assert digests(case / "run") == digests(finished / "run")
 
 
+@pytest.mark.slow
 def test_a_real_full_file_system(case, root):
     """A file system of 64 kB, where the kernel lets a user mount one."""
     small = case / "small"
@@ -220,8 +224,11 @@ def test_a_clock_that_jumps(case, finished, monkeypatch, jump):
     assert digests(case / "run") == digests(finished / "run")
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "a batch system")])
-def test_interrupted_it_says_how_to_go_on(case, finished, root, number, name):
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],  # Ctrl-C, a batch system
+)
+def test_interrupted_it_says_how_to_go_on(case, finished, root, number):
     """A signal in the middle: what is finished is kept, and the sentence is the command that goes on."""
     shutil.rmtree(case / "run")
     command = [

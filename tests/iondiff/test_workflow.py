@@ -166,6 +166,7 @@ def kill_and_resume(case, finished, tmp_path, kills, seed):
     assert got == expected
 
 
+@pytest.mark.slow  # the fast suite does it in tests/faults, in forks of a warm process
 def test_killed_and_started_again_ends_with_the_same_digits(case, finished, tmp_path):
     kill_and_resume(case, finished, tmp_path, kills=2, seed=1)
 
