@@ -87,10 +87,9 @@ def row(n: int, temperature: float) -> dict[str, float | int | None]:
     graph = as_graph(network)
     solution = kmc.solve(network, temperature)
     expected = many_digits(network, temperature) if n <= 60 else None
-    if expected is None and n <= exact.ELIMINATE_UP_TO:
-        compared = iterated(network, temperature)
-    else:
-        compared = solution.tensor
+    compared = (
+        iterated(network, temperature) if expected is None and n <= exact.ELIMINATE_UP_TO else solution.tensor
+    )
     error = float(np.abs(solution.tensor / (compared if expected is None else expected) - 1).max())
     return {
         "sites": n,

@@ -26,5 +26,6 @@ autodoc_default_options = {"members": True, "show-inheritance": False}
 autosummary_generate = False
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 nitpicky = False
 suppress_warnings = ["myst.xref_missing"]

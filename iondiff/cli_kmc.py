@@ -15,6 +15,10 @@ from rich.table import Table
 
 import kmc
 from iondiff.console import StageBars, console
+from iondiff.errors import FileError
+from iondiff.files import file_hash, is_sealed, read_bounded, sealed, write_atomically
+
+_LARGEST = 64 << 20  # bytes of a table
 
 GraphArgument = Annotated[Path, typer.Argument(help="Hopping graph (.json or .graphml).", show_default=False)]
 
@@ -60,7 +64,7 @@ def kmc_command(
     Example: diffusion-network kmc network.json --temperature 300 --temperature 500 --output d.csv
     """
     network = kmc.compile_graph(kmc.read_graph(graph))
-    job = _Job(hashlib.sha256(graph.read_bytes()).hexdigest(), method, field, charge, walkers, hops, seed)
+    job = _Job(file_hash(graph), method, field, charge, walkers, hops, seed)
     kept = output.with_name(output.name + ".unfinished")
     rows = _kept_rows(kept, job) if resume else {}
     walk_file = output.with_name(output.name + ".walk.npz")
@@ -72,7 +76,7 @@ def kmc_command(
             if repr(kelvin) not in rows:
                 rows[repr(kelvin)] = _row(network, kelvin, job, walk_file)
                 walk_file.unlink(missing_ok=True)
-                _replace(kept, json.dumps({"identity": job.identity, "rows": rows}))
+                _replace(kept, json.dumps(sealed({"identity": job.identity, "rows": rows})))
         bars("kmc", len(temperature), len(temperature))
     table = pd.DataFrame([rows[repr(kelvin)] for kelvin in temperature])
     _replace(output, table.to_csv(index=False))
@@ -155,9 +159,11 @@ def _kept_rows(kept: Path, job: _Job) -> dict[str, Any]:
     if not kept.exists():
         return {}
     try:
-        content = json.loads(kept.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise kmc.GraphError(f"{kept} is damaged; remove it and start without --resume") from None
+        content = json.loads(read_bounded(kept, _LARGEST))
+    except (OSError, ValueError, RecursionError):
+        content = None
+    if not is_sealed(content):
+        raise kmc.GraphError(f"{kept} is damaged; remove it and start without --resume")
     if content.get("identity") != job.identity:
         raise kmc.GraphError(f"{kept} belongs to another graph or other settings; start without --resume")
     rows: dict[str, Any] = content["rows"]
@@ -165,14 +171,13 @@ def _kept_rows(kept: Path, job: _Job) -> dict[str, Any]:
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
-    except OSError as error:
+        write_atomically(path, text)
+    except FileError as error:
+        reason = getattr(error.__cause__, "strerror", error)
         raise kmc.GraphError(
-            f"{path} cannot be written ({error.strerror}); name a file in a folder that exists"
+            f"{path} cannot be written ({reason}); name a file in a folder that exists and has room"
         ) from None
-    part.replace(path)
 
 
 def _print_table(table: pd.DataFrame, output: Path) -> None:
@@ -185,9 +190,7 @@ def _print_table(table: pd.DataFrame, output: Path) -> None:
     good = table[(table["note"] == "") & (table["D"] > 0)]
     if good["temperature"].nunique() > 1:
         fit = kmc.fit_arrhenius(good)
-        console.print(
-            f"activation energy {fit.Ea:.4f} ± {fit.Ea_error:.4f} eV, D0 {fit.D0:.3e} cm²/s", highlight=False
-        )
+        console.print(f"activation energy {fit}", highlight=False)
     console.print(f"table: {output}", highlight=False)
 
 

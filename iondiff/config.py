@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from ase.data import chemical_symbols
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     PositiveFloat,
-    PositiveInt,
     ValidationError,
     field_validator,
 )
 
 from iondiff.errors import ConfigError
+from iondiff.files import read_bounded
 from iondiff.training import TrainingSettings
 
-Grid = tuple[PositiveInt, PositiveInt, PositiveInt]
+# Bounds far above any sensible use: a slip of the hand is refused here with its number, not by a machine
+# that ran out of memory an hour later.
+_LARGEST = 1 << 20  # bytes of a configuration
+_MOST_GRID_POINTS = 50_000_000
+_GridCount = Annotated[int, Field(gt=0, le=5000)]
+_Count = Annotated[int, Field(gt=0, le=10_000_000)]
+_Nodes = Annotated[int, Field(gt=0, le=1000)]
+_Length = Annotated[float, Field(gt=0, le=50)]  # Å
+
+
+def _few_enough(grid: tuple[int, int, int]) -> tuple[int, int, int]:
+    if math.prod(grid) > _MOST_GRID_POINTS:
+        message = f"{math.prod(grid)} grid points; wanted at most {_MOST_GRID_POINTS}"
+        raise ValueError(message)
+    return grid
+
+
+Grid = Annotated[tuple[_GridCount, _GridCount, _GridCount], AfterValidator(_few_enough)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class HostSection(_Section):
@@ -40,11 +59,11 @@ class LabelSection(_Section):
 
     file: Path | None = None
     """Label file. Without one, the labels are made by `calculator` during the run."""
-    count: PositiveInt = 2000
+    count: _Count = 2000
     """Labels drawn from the grid."""
-    test_count: PositiveInt = 200
+    test_count: _Count = 200
     """Of these, how many are never trained on."""
-    core_count: int = Field(100, ge=0)
+    core_count: int = Field(100, ge=0, le=10_000_000)
     """Further labels inside the walls, from `core_distance` to the nearest of `keep`; not tested on."""
     core_distance: PositiveFloat = 1.1
     """Å to the nearest host atom; the potential is infinite inside."""
@@ -67,13 +86,13 @@ class LabelSection(_Section):
 class NetworkSection(_Section):
     """The guest network and its training (:class:`iondiff.training.TrainingSettings` says what each is)."""
 
-    cutoff: PositiveFloat = 6.5
+    cutoff: _Length = 6.5
     """Å, radial functions."""
-    angular_cutoff: PositiveFloat = 5.5
+    angular_cutoff: _Length = 5.5
     """Å, angular functions."""
-    hidden: tuple[PositiveInt, ...] = (9, 9)
+    hidden: tuple[_Nodes, ...] = Field((9, 9), max_length=10)
     """Nodes of the hidden layers."""
-    members: PositiveInt = 4
+    members: int = Field(4, gt=0, le=1000)
     """Networks in the committee."""
     force_weight: float = Field(0.1, gt=0, lt=1)
     """Share of the forces in the loss."""
@@ -83,13 +102,14 @@ class NetworkSection(_Section):
     """Pull of the weights towards zero."""
     validation_fraction: float = Field(0.1, gt=0, lt=0.5)
     """Part of the training labels that each member holds back for early stopping."""
-    max_iterations: PositiveInt = 300
+    max_iterations: _Count = 300
     """Levenberg-Marquardt iterations of a member."""
-    patience: PositiveInt = 40
+    patience: _Count = 40
     """Iterations without progress on the held-back part that end a member."""
-    correction: bool = True
-    """Interpolate the residuals on the labels by a kernel."""
-    correction_support: PositiveFloat = 2.5
+    correction: bool | Literal["auto"] = "auto"
+    """Interpolate the residuals on the labels by a kernel; 'auto': unless the host has symmetries, which it
+    would break."""
+    correction_support: _Length = 2.5
     """Å, how far a label's residual is felt."""
     correction_amplitude: PositiveFloat = 0.3
     """eV, expected size of the residuals."""
@@ -98,9 +118,12 @@ class NetworkSection(_Section):
     gradient_noise: PositiveFloat = 0.05
     """eV/Å, noise of the labels' forces."""
 
-    def settings(self) -> TrainingSettings:
-        """The part that training reads."""
-        return TrainingSettings(**self.model_dump(exclude={"cutoff", "angular_cutoff"}))
+    def settings(self, *, symmetric: bool) -> TrainingSettings:
+        """The part that training reads, for a host with or without symmetries."""
+        given = self.model_dump(exclude={"cutoff", "angular_cutoff"})
+        if given["correction"] == "auto":
+            given["correction"] = not symmetric
+        return TrainingSettings(**given)
 
 
 class ImproveSection(_Section):
@@ -110,8 +133,8 @@ class ImproveSection(_Section):
     """At most so many; 0 trains on the drawn labels alone. Needs labels.calculator."""
     tolerance_meV: PositiveFloat = 20.0
     """Rounds end when no barrier of a hop that carries current differs more from the teacher's."""
-    most_labels: PositiveInt = 60
-    """Labels a round; those of the carrying hops are always made."""
+    most_labels: _Count = 60
+    """Labels a round; those of the carrying hops first."""
     spacing: PositiveFloat = 0.15
     """Å to the nearest label, below which a site or pass that carries nothing is not labelled."""
 
@@ -132,11 +155,13 @@ class SearchSection(_Section):
 class TransportSection(_Section):
     """Temperatures, and how long the walkers walk."""
 
-    temperatures: tuple[PositiveFloat, ...] = Field((500.0, 600.0, 700.0, 800.0), min_length=2)
+    temperatures: tuple[PositiveFloat, ...] = Field(
+        (500.0, 600.0, 700.0, 800.0), min_length=2, max_length=1000
+    )
     """K."""
-    walkers: PositiveInt = 1000
+    walkers: _Count = 1000
     """Independent carriers."""
-    hops: PositiveInt = 100_000
+    hops: int = Field(100_000, gt=0, le=10**12)
     """Hops of each walker."""
 
 
@@ -158,7 +183,7 @@ class RunConfig(_Section):
 
     guest: str
     """Chemical symbol of the diffusing species."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """Same seed, same answer, to the last digit."""
     host: HostSection
     labels: LabelSection = LabelSection()
@@ -187,11 +212,11 @@ def read_config(path: str | Path) -> RunConfig:
     """
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_bounded(path, _LARGEST).decode())
     except FileNotFoundError:
         raise ConfigError(f"configuration {path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
+    except (ValueError, RecursionError, OSError) as error:  # tomllib's and the decoder's are ValueErrors
+        raise ConfigError(f"configuration {path} cannot be read: {_short(error)}") from error
     try:
         config = RunConfig.model_validate(data)
     except ValidationError as error:
@@ -207,10 +232,16 @@ def _explain(error: ValidationError) -> str:
         *sections, key = (str(part) for part in first["loc"])
         known = _known_keys(sections)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        return f"unknown key {place!r}; the nearest known one is {near[0]!r}, all of them: {', '.join(known)}"
+        every = ", ".join(known)
+        return f"unknown key {_short(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
     if first["type"] == "missing":
         return f"{place} is missing; wanted {place} = ..."
-    return f"{place} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{place} is {_short(repr(first['input']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _short(text: object, longest: int = 300) -> str:
+    words = " ".join(str(text).split())
+    return words if len(words) <= longest else words[:longest] + " ..."
 
 
 def _known_keys(sections: list[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,24 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 console = Console()
 
 
 class StageBars:
-    """Progress bars on a terminal; elsewhere one line when a stage starts and one when it ends."""
+    """Progress bars on a terminal, with rate and time left; nothing elsewhere (``run.log`` has it)."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
         self._tasks: dict[str, Any] = {}
-        self._started: dict[str, float] = {}
 
     def __enter__(self) -> StageBars:
         if console.is_terminal:
@@ -36,6 +37,7 @@ class StageBars:
                 TextColumn("{task.description:<12}"),
                 BarColumn(),
                 MofNCompleteColumn(),
+                _RateColumn(),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=console,
@@ -53,13 +55,18 @@ class StageBars:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bars.add_task(stage, total=total)
             self._bars.update(self._tasks[stage], completed=done, total=total)
-            return
-        if stage not in self._started:
-            self._started[stage] = time.perf_counter()
-            console.print(f"{stage} ...")
-        elif done >= total and self._started[stage] > 0:
-            console.print(f"{stage}: {total} steps in {time.perf_counter() - self._started[stage]:.0f} s")
-            self._started[stage] = 0.0
+
+    def say(self, text: str) -> None:
+        """A line that the user should see at once, terminal or not."""
+        console.print(text, highlight=False, markup=False)
+
+
+class _RateColumn(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, or nothing before there is one."""
+        return Text("" if not task.speed else f"{task.speed:.3g}/s")
 
 
 def print_training(folder: Path) -> None:

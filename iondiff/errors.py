@@ -36,11 +36,19 @@ class RunError(IondiffError):
     """A run folder is locked, damaged, or belongs to another configuration."""
 
 
+class FileError(IondiffError):
+    """A file cannot be written: a full disk, a folder that is read-only."""
+
+
+class PlotError(IondiffError):
+    """Data that cannot be drawn: a column is missing, or nothing is left to show."""
+
+
 class DynamicsError(IondiffError):
     """Molecular dynamics was asked for what cannot be done, or its files are damaged or another run's."""
 
 
-class MDUnstable(DynamicsError):
+class MDUnstable(DynamicsError):  # noqa: N818 - the name says what happened
     """A run left its bounds and stopped; what it wrote is kept.
 
     Attributes
@@ -71,3 +79,7 @@ class MDUnstable(DynamicsError):
         self.last_good = last_good
         self.offending = offending
         self.result = result
+
+
+class TrajectoryError(IondiffError, ValueError):
+    """A trajectory cannot be read, or does not hold what was asked of it."""

@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
+from iondiff.errors import FileError
+
+SEAL = "sha256"
+
 
 def write_atomically(path: str | Path, data: str | bytes) -> None:
-    """Write through a temporary name and rename: a reader sees the old file or the whole new one."""
+    """Write through a temporary name and rename: a reader sees the old file or the whole new one.
+
+    Raises
+    ------
+    FileError
+        The disk is full or the folder is read-only; the old file is as it was, and no half file is left.
+    """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data.encode() if isinstance(data, str) else data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise unwritable(path, error) from error
+        raise
+
+
+def unwritable(path: Path, error: OSError) -> FileError:
+    """The sentence for a file that cannot be written."""
+    return FileError(
+        f"{path} cannot be written ({error.strerror or error}); make room or name another folder, then "
+        "start again: what is finished is kept"
+    )
 
 
 def write_json(path: str | Path, data: Any) -> None:
@@ -28,9 +57,36 @@ def write_json(path: str | Path, data: Any) -> None:
     write_atomically(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with a checksum of itself under ``sha256``: a changed digit will be noticed."""
+    content = {name: value for name, value in record.items() if name != SEAL}
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return {**content, SEAL: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def is_sealed(record: Any) -> bool:
+    """Whether a record still is what :func:`sealed` made."""
+    try:
+        return isinstance(record, dict) and SEAL in record and sealed(record)[SEAL] == record[SEAL]
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def read_bounded(path: str | Path, largest: int) -> bytes:
+    """A file's bytes; a pipe or a device, which may never end, and a file of more bytes are an OSError."""
+    path = Path(path)
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    if status.st_size > largest:
+        raise OSError(errno.EFBIG, f"it has {status.st_size} bytes; at most {largest} are read", str(path))
+    return path.read_bytes()
+
+
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def host_fingerprint(host: Atoms) -> str:

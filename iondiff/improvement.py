@@ -24,8 +24,8 @@ from iondiff.sampling.points import nearest_distance
 
 #: Hops that together dissipate this share of the current have their barriers held against the teacher's.
 CARRYING = 0.99
-#: Å; a point this near to a label is as good as labelled.
-SAME_POINT = 0.02
+#: Standard deviations of the symmetry functions within which two places are the same: by symmetry, or nearly.
+SAME_ENVIRONMENT = 0.05
 
 
 @dataclass(frozen=True)
@@ -88,42 +88,52 @@ def points_to_label(
     host: Atoms, landscape: GuestLandscape, known: np.ndarray, carrying: np.ndarray, others: np.ndarray,
     most: int, spacing: float,
 ) -> np.ndarray:  # fmt: skip
-    """The carrying points, then the others by the committee's disagreement, none near a label: (n, 3), Å."""
+    """The carrying points, then the others by the committee's disagreement, none known already: (n, 3), Å.
+
+    Of places that a symmetry of the host maps onto each other one is taken.
+    """
     ranked = others[np.argsort(-landscape.spread(others), kind="stable")] if len(others) else others
     chosen: list[np.ndarray] = []
-    taken = list(known)
-    for point, distance in [(p, SAME_POINT) for p in carrying] + [(p, spacing) for p in ranked]:
-        if len(chosen) >= max(most, len(carrying)):
+    places = _places(host, known)
+    seen = landscape.environments(known)
+    for point, apart in [(p, 0.0) for p in carrying] + [(p, spacing) for p in ranked]:
+        if len(chosen) >= most:
             break
-        if nearest_distance(_places(host, taken), point[None])[0] > distance:
-            chosen.append(point)
-            taken.append(point)
+        here = landscape.environments(point[None])
+        if len(seen) and np.abs(seen - here).max(axis=1).min() <= SAME_ENVIRONMENT:
+            continue
+        if apart and len(places) and nearest_distance(places, point[None])[0] <= apart:
+            continue
+        chosen.append(point)
+        places += _places(host, point[None])
+        seen = np.concatenate([seen, here])
     return np.array(chosen).reshape(-1, 3)
 
 
-def _places(host: Atoms, points: list[np.ndarray]) -> Atoms:
+def _places(host: Atoms, points: np.ndarray) -> Atoms:
     """Points as atoms of the host's cell, so that distances know its images."""
-    return Atoms(f"H{len(points)}", positions=np.array(points), cell=host.cell, pbc=True)
+    return Atoms(f"H{len(points)}", positions=points, cell=host.cell, pbc=True)
 
 
 def teacher_barriers(
-    host: Atoms, landscape: GuestLandscape, carrying: np.ndarray, labels: list[Label]
+    landscape: GuestLandscape, carrying: np.ndarray, labels: list[Label]
 ) -> tuple[Barrier, ...]:
-    """Barriers of the carrying hops by the potential and by labels at the same points."""
-    places = np.array([label.position_A for label in labels])
+    """Barriers of the carrying hops by the potential, and by labels in the same environments."""
+    seen = landscape.environments(np.array([label.position_A for label in labels]))
     energies = np.array([label.energy_eV for label in labels])
     barriers = []
-    predicted = landscape.energy_and_gradient(carrying)[0].reshape(-1, 3)
-    for (source, saddle, target), heights in zip(carrying.reshape(-1, 3, 3), predicted, strict=True):
-        found = []
-        for point in (source, saddle, target):
-            offsets = (places - point) @ np.linalg.inv(host.cell.array)
-            apart = np.linalg.norm((offsets - np.rint(offsets)) @ host.cell.array, axis=1)
-            nearest = int(np.argmin(apart))
-            found.append(energies[nearest] if apart[nearest] <= SAME_POINT else np.nan)
+    here = landscape.environments(carrying)
+    predicted = landscape.energy_and_gradient(carrying)[0]
+    found = np.full(len(carrying), np.nan)
+    for row, environment in enumerate(here):
+        apart = np.abs(seen - environment).max(axis=1)
+        nearest = int(np.argmin(apart))
+        if apart[nearest] <= SAME_ENVIRONMENT:
+            found[row] = energies[nearest]
+    for heights, labelled in zip(predicted.reshape(-1, 3), found.reshape(-1, 3), strict=True):
         # Both directions, each from its own site.
         for site in (0, 2):
-            barrier = Barrier(float(heights[1] - heights[site]), float(found[1] - found[site]))
+            barrier = Barrier(float(heights[1] - heights[site]), float(labelled[1] - labelled[site]))
             if np.isfinite(barrier.teacher_eV):
                 barriers.append(barrier)
     return tuple(barriers)
@@ -163,7 +173,7 @@ def improve(
     tolerance_eV
         The loop ends when no carrying barrier differs more from the teacher's.
     most
-        Labels a round; the carrying points are always asked.
+        Labels a round; the carrying points come first, those that carry most before the others.
     spacing
         Å, nearer than which to a label no further one is asked at the points that do not carry.
 
@@ -179,7 +189,7 @@ def improve(
         points = points_to_label(host, landscape, labels.positions, carrying, others, most, spacing)
         found = ask(points, number) if len(points) else []
         labels = LabelSet(labels.labels + found, labels.provenance)
-        barriers = teacher_barriers(host, landscape, carrying, labels.labels) if len(carrying) else ()
+        barriers = teacher_barriers(landscape, carrying, labels.labels) if len(carrying) else ()
         worst = max((abs(b.potential_eV - b.teacher_eV) for b in barriers), default=None)
         record.append(Round(len(found), len(network), network.number_of_edges(), barriers, worst))
         if not found or (worst is not None and worst < tolerance_eV):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +19,7 @@ import ase.io
 import networkx as nx
 import numpy as np
 import pandas as pd
+import spglib
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
@@ -24,16 +28,18 @@ import search
 from iondiff.assessment import split, training_report
 from iondiff.config import RunConfig
 from iondiff.descriptors import check_host, default_guest_set
-from iondiff.errors import ConfigError, HostError, RunError
-from iondiff.files import file_hash, write_atomically, write_json
+from iondiff.errors import ConfigError, RunError
+from iondiff.files import file_hash, is_sealed, read_bounded, sealed, write_atomically, write_json
 from iondiff.improvement import Round, improve
 from iondiff.potentials import GuestLandscape, GuestNNP, load, save
 from iondiff.sampling import Label, LabelSet, draw_points, label_points, read_labels, write_labels
 from iondiff.sampling.labeller import hessian_path
+from iondiff.structures import read_structure
 from iondiff.training import train_guest
 from iondiff.uncertainty import potential_uncertainty
 
 Progress = Callable[[str, int, int], None]
+_LARGEST_RECORD = 256 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Context:
     folder: Path
     workers: int | None
     progress: Progress
+    say: Callable[[str], None] = lambda _: None
+    executor: Executor | None = None
 
     def reporting(self, stage: str) -> Callable[[int, int], None]:
         """Progress of one stage."""
@@ -51,7 +59,7 @@ class Context:
 
     def host(self) -> Atoms:
         """The run's host."""
-        return one_structure(self.folder / "host.extxyz")
+        return read_structure(self.folder / "host.extxyz")
 
     def landscape(self) -> GuestLandscape:
         """The trained potential in the run's host."""
@@ -77,26 +85,14 @@ def host(context: Context) -> None:
     """Read and check the host, and keep its own copy."""
     atoms = read_host(context.config.host.file)
     atoms.calc = None
-    temporary = context.folder / "host.tmp.extxyz"
-    ase.io.write(temporary, atoms, format="extxyz", columns=["symbols", "positions"])
-    write_atomically(context.folder / "host.extxyz", temporary.read_bytes())
-    temporary.unlink()
-
-
-def one_structure(path: Path) -> Atoms:
-    """The last structure of a file."""
-    atoms = ase.io.read(path)
-    return atoms if isinstance(atoms, Atoms) else atoms[-1]
+    text = io.StringIO()
+    ase.io.write(text, atoms, format="extxyz", columns=["symbols", "positions"])
+    write_atomically(context.folder / "host.extxyz", text.getvalue())
 
 
 def read_host(path: Path) -> Atoms:
     """A periodic structure from any file ASE reads."""
-    try:
-        atoms = one_structure(path)
-    except FileNotFoundError:
-        raise HostError(f"host structure {path} does not exist") from None
-    except Exception as error:
-        raise HostError(f"host structure {path} cannot be read: {error}") from error
+    atoms = read_structure(path)
     check_host(atoms)
     return atoms
 
@@ -109,8 +105,9 @@ def labels(context: Context) -> None:
         found = read_labels(config.labels.file, host_atoms, config.guest)
     else:
         found = make_labels(
-            config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels")
-        )
+            config, host_atoms, context.folder / "labels.jsonl", context.workers, context.reporting("labels"),
+            context.say, context.executor,
+        )  # fmt: skip
     write_labels(context.folder / "labels.jsonl.gz", found)
 
 
@@ -120,6 +117,8 @@ def make_labels(
     checkpoint: Path,
     workers: int | None,
     progress: Callable[[int, int], None],
+    say: Callable[[str], None],
+    executor: Executor | None = None,
 ) -> LabelSet:
     """Label the grid part and the core part of a configuration."""
     settings = config.labels
@@ -128,6 +127,7 @@ def make_labels(
             "labels.file and labels.calculator are both empty; name a label file, or a calculator such as "
             "'chgnet.model.dynamics:CHGNetCalculator' to make labels with"
         )
+    say(f"code of {settings.calculator} is run to make labels, with {settings.calculator_kwargs}")
     wall = ((settings.core_distance, 1.0), (min(settings.keep)[0], 0.0))
     parts = {
         "grid": draw_points(host_atoms, settings.count, settings.grid, settings.keep, config.seed)[0],
@@ -140,8 +140,8 @@ def make_labels(
         made = label_points(
             host_atoms, config.guest, points, settings.calculator, settings.calculator_kwargs,
             checkpoint=checkpoint, part=part, spring=settings.spring, fmax=settings.fmax,
-            precondition=settings.precondition, workers=workers, provenance={"seed": config.seed},
-            progress=partial(_shifted, progress, len(found), total),
+            precondition=settings.precondition, workers=workers, executor=executor,
+            provenance={"seed": config.seed}, progress=partial(_shifted, progress, len(found), total),
         )  # fmt: skip
         found += made.labels
         provenance = made.provenance
@@ -179,8 +179,6 @@ def improve_labels(context: Context) -> None:
         context.folder / "training_labels.jsonl.gz", LabelSet(found.labels + added, found.provenance)
     )
     write_json(context.folder / "improvement.json", {"rounds": [found.record() for found in rounds]})
-    for leftover in context.folder.glob("improve*.member*.npz"):
-        leftover.unlink()
 
 
 def asked(context: Context, host_atoms: Atoms, points: np.ndarray, number: int) -> list[Label]:
@@ -204,7 +202,7 @@ def trained(context: Context, host_atoms: Atoms, training: LabelSet, name: str) 
     wall = min(config.labels.core_distance, float(min(label.min_distance_A for label in training.labels)))
     return train_guest(
         host_atoms, config.guest, functions, training.positions, training.energies, training.gradients,
-        config.network.settings(), wall_A=wall, seed=config.seed,
+        config.network.settings(symmetric=has_symmetry(host_atoms)), wall_A=wall, seed=config.seed,
         checkpoint=context.folder / name, progress=context.reporting(name),
     )  # fmt: skip
 
@@ -226,8 +224,16 @@ def train(context: Context) -> None:
     }
     save(replace(potential, summary=summary), context.folder / "potential.nnp")
     write_json(context.folder / "training.json", report)
-    for leftover in context.folder.glob("train.member*.npz"):
-        leftover.unlink()
+
+
+def has_symmetry(host_atoms: Atoms) -> bool:
+    """Whether anything but the identity maps the host onto itself, within 0.01 Å."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of how spglib reports failures; None is handled
+        found = spglib.get_symmetry(
+            (host_atoms.cell.array, host_atoms.get_scaled_positions(), host_atoms.numbers), symprec=1e-2
+        )
+    return found is not None and len(found["rotations"]) > 1
 
 
 #: Elements that are the anion of a compound, the most electronegative first.
@@ -333,16 +339,13 @@ def transport(context: Context) -> None:
             f"no path leads through the cell below the energy cap (percolation rank {percolation.rank}); "
             "raise search.energy_cap"
         )
-    rows = [exact]
-    notes = []
-    for place, temperature in enumerate(temperatures):
-        context.progress("transport", place, len(temperatures))
-        walked, note = walk(
-            network, temperature, settings.walkers, settings.hops, context.config.seed + place
-        )
-        rows.append(pd.DataFrame([walked]))
-        notes += note
-    context.progress("transport", len(temperatures), len(temperatures))
+    walked = [
+        Walked(t, settings.walkers, settings.hops, context.config.seed + i)
+        for i, t in enumerate(temperatures)
+    ]
+    results = walks(context, network, walked)
+    rows = [exact, *(pd.DataFrame([row]) for row, _ in results)]
+    notes = [note for _, mine in results for note in mine]
     table = pd.concat(rows, ignore_index=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -378,19 +381,79 @@ def transport(context: Context) -> None:
     )
 
 
-def walk(
-    network: nx.MultiDiGraph, temperature: float, walkers: int, hops: int, seed: int
-) -> tuple[dict, list[str]]:
+@dataclass(frozen=True)
+class Walked:
+    """One temperature (K) to be walked, and how."""
+
+    temperature: float
+    walkers: int
+    hops: int
+    seed: int
+
+
+Row = tuple[dict[str, Any], list[str]]  # a row of D(T), and what should be said about it
+
+
+def walks(context: Context, network: nx.MultiDiGraph, walked: Sequence[Walked]) -> list[Row]:
+    """A row of D(T) for each temperature; those of a run that was killed are read, not walked again."""
+    compiled, graph = kmc.compile_graph(network), file_hash(context.folder / "network.json")
+    # Named by what decides the walk, so that one of an older configuration is not in the way.
+    names = [hashlib.sha256(f"{graph} {task}".encode()).hexdigest()[:16] for task in walked]
+    kept = [context.folder / f"walk-{name}.json" for name in names]
+    rows = {place: _kept_row(path) for place, path in enumerate(kept)}
+    missing = [place for place, row in rows.items() if row is None]
+    for place, row in _walk_all(context, compiled, walked, kept, missing):
+        write_json(kept[place], sealed({"row": row[0], "notes": row[1]}))
+        rows[place] = row
+        context.progress("transport", sum(row is not None for row in rows.values()), len(walked))
+    return [row for row in rows.values() if row is not None]
+
+
+def _kept_row(path: Path) -> Row | None:
+    try:
+        record = json.loads(read_bounded(path, _LARGEST_RECORD))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return (record["row"], record["notes"]) if is_sealed(record) else None
+
+
+def _walk_all(
+    context: Context, network: kmc.Network, walked: Sequence[Walked], kept: Sequence[Path], missing: list[int]
+) -> Iterator[tuple[int, Row]]:
+    """Places and rows as they are finished: here, or wherever the executor has its workers."""
+    if context.executor is None:
+        for place in missing:
+            yield place, _walk_here(context, network, walked[place], kept[place].with_suffix(".npz"))
+        return
+    futures = {context.executor.submit(walk, network, walked[place]): place for place in missing}
+    for future in as_completed(futures):
+        yield futures[future], future.result()
+
+
+def _walk_here(context: Context, network: kmc.Network, task: Walked, checkpoint: Path) -> Row:
+    try:
+        return walk(network, task, checkpoint)
+    except kmc.CheckpointError as error:
+        if not checkpoint.exists():  # it could not be written: nothing that walking again would mend
+            raise
+        context.say(f"{error}; the walk starts again")
+        checkpoint.unlink()
+        return walk(network, task, checkpoint)
+
+
+def walk(network: kmc.Network, task: Walked, checkpoint: Path | None = None) -> Row:
     """One row of D(T) by kinetic Monte Carlo; a walk too short for its own error bar is kept and says so."""
-    run = kmc.simulate(network, temperature=temperature, n_walkers=walkers, n_hops=hops, seed=seed)
+    run = kmc.simulate(
+        network, task.temperature, task.walkers, task.hops, seed=task.seed, checkpoint=checkpoint
+    )
     notes = []
     try:
         estimate = kmc.tracer_diffusivity(run)
     except kmc.NotConvergedError as error:
         estimate = error.estimate
-        notes.append(f"walk at {temperature:g} K: {error}")
+        notes.append(f"walk at {task.temperature:g} K: {error}")
     row = {
-        "temperature": temperature,
+        "temperature": task.temperature,
         "D": float(estimate.value),
         "D_error": float(estimate.error),
         "method": "walk",
@@ -418,12 +481,12 @@ def evidence(context: Context) -> None:
 def read_record(path: Path) -> dict[str, Any]:
     """A shipped JSON result."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_bounded(path, _LARGEST_RECORD))
     except FileNotFoundError:
         raise RunError(
             f"evidence file {path} does not exist; make it with the case study's script or drop the key"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise RunError(f"evidence file {path} cannot be read: {error}") from error
     if not isinstance(record, dict):
         raise RunError(f"evidence file {path} does not hold a table of names and values")

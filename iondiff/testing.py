@@ -212,7 +212,7 @@ class PotentialConformance:
         worst = float(np.abs(np.asarray(found) - wanted).max(initial=0.0))
         _require(
             worst <= self.tolerance * scale,
-            f"{what}: differs by {worst:.3g} where numbers are up to {scale:.3g}; wanted {self.tolerance:.1g} "
+            f"{what}: differs by {worst:.3g} with numbers up to {scale:.3g}; wanted {self.tolerance:.1g} "
             "of that",
         )
 

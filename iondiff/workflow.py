@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from iondiff.files import file_hash, write_atomically, write_json
 from iondiff.run_folder import RunFolder
 
 Progress = Callable[[str, int, int], None]
+_LOG_EVERY = 30.0  # s
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Stage:
     sections: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    scratch: str = ""
+    """Pattern of files that let the stage go on after a kill; gone once it is on record as done."""
 
 
 STAGES = (
@@ -43,10 +49,11 @@ STAGES = (
         "improve", stages.improve_labels,
         ("guest", "seed", "network", "labels", "improve", "search", "transport"),
         ("host.extxyz", "labels.jsonl.gz"), ("training_labels.jsonl.gz", "improvement.json"),
+        "improve*.member*.npz",
     ),
     Stage(
         "train", stages.train, ("guest", "seed", "network", "labels"),
-        ("host.extxyz", "training_labels.jsonl.gz"), ("potential.nnp", "training.json"),
+        ("host.extxyz", "training_labels.jsonl.gz"), ("potential.nnp", "training.json"), "train.member*.npz",
     ),
     Stage(
         "search", stages.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),
@@ -55,7 +62,7 @@ STAGES = (
     Stage("bands", stages.bands, (), ("host.extxyz", "potential.nnp", "network.json"), ("bands.json",)),
     Stage(
         "transport", stages.transport, ("seed", "transport"), ("network.json", "training.json"),
-        ("diffusivity.csv", "transport.json", "current_hops.csv"),
+        ("diffusivity.csv", "transport.json", "current_hops.csv"), "walk-*",
     ),
     Stage(
         "evidence", stages.evidence, ("evidence",), ("host.extxyz", "potential.nnp", "network.json"),
@@ -72,6 +79,8 @@ def run(
     until: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, Any]:
     """Walk the road of a configuration, from where it stands, and return the summary.
 
@@ -87,6 +96,13 @@ def run(
         Processes for labelling.
     progress
         Called with (stage, steps done, steps in all).
+    say
+        Called with what the user should know at once, such as the code that a calculator's import path runs;
+        the log file ``run.log`` gets it too.
+
+    executor
+        Where labels are made and temperatures walked, instead of on this machine's cores; for Dask see
+        :func:`iondiff.processes.dask_executor`.
 
     Raises
     ------
@@ -97,16 +113,35 @@ def run(
         raise RunError(f"until is {until!r}; wanted one of {', '.join(STAGE_NAMES)}")
     config = read_config(config_path)
     with RunFolder(Path(output)) as folder:
-        write_atomically(folder.path / "config.toml", Path(config_path).read_text(encoding="utf-8"))
-        context = stages.Context(config, folder.path, workers, progress or (lambda *_: None))
-        for stage in STAGES:
-            _run_stage(stage, context, folder)
-            if stage.name == until:
-                return {}
-        summary = _summarise(folder)
-        from iondiff.report import write_report
+        folder.log(f"diffusion-network {iondiff.__version__}, process {os.getpid()} on {platform.node()}")
 
-        write_report(folder.path)
+        def tell(text: str) -> None:
+            folder.log(text)
+            if say:
+                say(text)
+
+        logged = LoggedProgress(folder.log, progress)
+        context = stages.Context(config, folder.path, workers, logged, tell, executor)
+        try:
+            write_atomically(folder.path / "config.toml", Path(config_path).read_bytes())
+            for stage in STAGES:
+                _run_stage(stage, context, folder)
+                if stage.name == until:
+                    return {}
+            summary = _summarise(folder)
+            from iondiff.report import write_report
+
+            write_report(folder.path)
+        except OSError as error:  # a disk that is full, a folder that became read-only
+            folder.log(f"stopped: {error}")
+            raise RunError(
+                f"{error.filename or folder.path}: {error.strerror or error}; mend it and start again, "
+                "what is finished is kept"
+            ) from error
+        except BaseException as error:
+            folder.log(f"stopped: {type(error).__name__}: {error}")
+            raise
+        folder.log("finished")
         return summary
 
 
@@ -117,13 +152,40 @@ def stage_is_done(stage: Stage, context: stages.Context, folder: RunFolder) -> b
     return folder.is_done(stage.name, _key(stage, context), stage.outputs)
 
 
+class LoggedProgress:
+    """Passes progress on, and writes it to the log when a stage begins and every half minute."""
+
+    def __init__(self, log: Callable[[str], None], inner: Progress | None) -> None:
+        self._log, self._inner = log, inner
+        self._stage, self._began, self._before, self._next = "", 0.0, 0, 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Move on to `done` of `total` steps of a stage."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began, self._before, self._next = stage, now, done, now + _LOG_EVERY
+        elif now >= self._next:
+            rate = (done - self._before) / max(now - self._began, 1e-9)
+            left = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
+            self._log(f"{stage}: {done} of {total}, {rate:.3g} a second{left}")
+            self._next = now + _LOG_EVERY
+        if self._inner:
+            self._inner(stage, done, total)
+
+
 def _run_stage(stage: Stage, context: stages.Context, folder: RunFolder) -> None:
     if stage_is_done(stage, context, folder):
-        return
-    key = _key(stage, context)
-    started = time.perf_counter()
-    stage.run(context)
-    folder.mark_done(stage.name, key, stage.outputs, time.perf_counter() - started)
+        folder.log(f"{stage.name}: done before")
+    else:
+        folder.log(f"{stage.name}: begins")
+        started = time.perf_counter()
+        key = _key(stage, context)
+        stage.run(context)
+        seconds = time.perf_counter() - started
+        folder.mark_done(stage.name, key, stage.outputs, seconds)
+        folder.log(f"{stage.name}: done in {seconds:.1f} s")
+    for leftover in folder.path.glob(stage.scratch) if stage.scratch else ():
+        leftover.unlink(missing_ok=True)
 
 
 def _key(stage: Stage, context: stages.Context) -> str:
@@ -134,7 +196,7 @@ def _key(stage: Stage, context: stages.Context) -> str:
         "version": iondiff.__version__,
         "config": {name: config[name] for name in stage.sections},
         "inputs": {name: file_hash(context.folder / name) for name in stage.inputs},
-        "outside": {str(path): file_hash(path) if path.exists() else None for path in outside},
+        "outside": {str(path): file_hash(path) if path.is_file() else None for path in outside},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -163,4 +225,5 @@ def _summarise(folder: RunFolder) -> dict[str, Any]:
     }
     write_json(folder.path / "summary.json", summary)
     write_json(folder.path / "provenance.json", stages.provenance(folder.path))
+    folder.mark_done("summary", "", ("config.toml", "summary.json", "provenance.json"), None)
     return summary

@@ -9,7 +9,7 @@ from numba import njit
 
 from kmc._bits import as_float, fold, prefetch
 from kmc._random import ADVANCE, exponential
-from kmc._registers import mean_hops, timed_hops
+from kmc._registers import eight_hops
 from kmc._tables import FIELDS, ROW_MASK, WORD, choose, slot_of, unpack
 
 #: Walkers interleaved to hide the latency of memory, and those of them held in registers.
@@ -74,11 +74,9 @@ def walk(
                 near = lanes - lanes % REGISTERS if len(table) <= NEAR_TABLE else 0
                 for lane in range(0, near, REGISTERS):
                     few = slice(lane, lane + REGISTERS)
-                    hop = (table, word[few], key[few], state[few], count[few], clock[few], hops)
-                    if exact_clock:
-                        timed_hops(*hop)
-                    else:
-                        mean_hops(*hop)
+                    eight_hops(
+                        table, word[few], key[few], state[few], count[few], clock[few], hops, exact_clock
+                    )
                 if near < lanes:
                     rest = slice(near, lanes)
                     _far_hops(

@@ -46,45 +46,35 @@ def _timed_hop(table: Any, word: Any, key: Any, state: Any, count: Any, clock: A
 
 
 @njit(cache=True, nogil=True)
-def mean_hops(table: Any, word: Any, key: Any, state: Any, count: Any, clock: Any, hops: int) -> None:
-    """Hop eight walkers; arrays (8,) are read at the start and written at the end."""
+def eight_hops(
+    table: Any, word: Any, key: Any, state: Any, count: Any, clock: Any, hops: int, timed: bool
+) -> None:
+    """Hop eight walkers, `timed` or not; arrays (8,) are read at the start and written at the end."""
     w0, w1, w2, w3, w4, w5, w6, w7 = _load(word)
     k0, k1, k2, k3, k4, k5, k6, k7 = _load(key)
     s0, s1, s2, s3, s4, s5, s6, s7 = _load(state)
     n0, n1, n2, n3, n4, n5, n6, n7 = _load(count)
     t0, t1, t2, t3, t4, t5, t6, t7 = _load(clock)
-    for _ in range(hops):
-        w0, s0, n0, t0 = _mean_hop(table, w0, k0, s0, n0, t0)
-        w1, s1, n1, t1 = _mean_hop(table, w1, k1, s1, n1, t1)
-        w2, s2, n2, t2 = _mean_hop(table, w2, k2, s2, n2, t2)
-        w3, s3, n3, t3 = _mean_hop(table, w3, k3, s3, n3, t3)
-        w4, s4, n4, t4 = _mean_hop(table, w4, k4, s4, n4, t4)
-        w5, s5, n5, t5 = _mean_hop(table, w5, k5, s5, n5, t5)
-        w6, s6, n6, t6 = _mean_hop(table, w6, k6, s6, n6, t6)
-        w7, s7, n7, t7 = _mean_hop(table, w7, k7, s7, n7, t7)
-    _store(word, w0, w1, w2, w3, w4, w5, w6, w7)
-    _store(state, s0, s1, s2, s3, s4, s5, s6, s7)
-    _store(count, n0, n1, n2, n3, n4, n5, n6, n7)
-    _store(clock, t0, t1, t2, t3, t4, t5, t6, t7)
-
-
-@njit(cache=True, nogil=True)
-def timed_hops(table: Any, word: Any, key: Any, state: Any, count: Any, clock: Any, hops: int) -> None:
-    """The same with true waiting times."""
-    w0, w1, w2, w3, w4, w5, w6, w7 = _load(word)
-    k0, k1, k2, k3, k4, k5, k6, k7 = _load(key)
-    s0, s1, s2, s3, s4, s5, s6, s7 = _load(state)
-    n0, n1, n2, n3, n4, n5, n6, n7 = _load(count)
-    t0, t1, t2, t3, t4, t5, t6, t7 = _load(clock)
-    for _ in range(hops):
-        w0, s0, n0, t0 = _timed_hop(table, w0, k0, s0, n0, t0)
-        w1, s1, n1, t1 = _timed_hop(table, w1, k1, s1, n1, t1)
-        w2, s2, n2, t2 = _timed_hop(table, w2, k2, s2, n2, t2)
-        w3, s3, n3, t3 = _timed_hop(table, w3, k3, s3, n3, t3)
-        w4, s4, n4, t4 = _timed_hop(table, w4, k4, s4, n4, t4)
-        w5, s5, n5, t5 = _timed_hop(table, w5, k5, s5, n5, t5)
-        w6, s6, n6, t6 = _timed_hop(table, w6, k6, s6, n6, t6)
-        w7, s7, n7, t7 = _timed_hop(table, w7, k7, s7, n7, t7)
+    if timed:
+        for _ in range(hops):
+            w0, s0, n0, t0 = _timed_hop(table, w0, k0, s0, n0, t0)
+            w1, s1, n1, t1 = _timed_hop(table, w1, k1, s1, n1, t1)
+            w2, s2, n2, t2 = _timed_hop(table, w2, k2, s2, n2, t2)
+            w3, s3, n3, t3 = _timed_hop(table, w3, k3, s3, n3, t3)
+            w4, s4, n4, t4 = _timed_hop(table, w4, k4, s4, n4, t4)
+            w5, s5, n5, t5 = _timed_hop(table, w5, k5, s5, n5, t5)
+            w6, s6, n6, t6 = _timed_hop(table, w6, k6, s6, n6, t6)
+            w7, s7, n7, t7 = _timed_hop(table, w7, k7, s7, n7, t7)
+    else:
+        for _ in range(hops):
+            w0, s0, n0, t0 = _mean_hop(table, w0, k0, s0, n0, t0)
+            w1, s1, n1, t1 = _mean_hop(table, w1, k1, s1, n1, t1)
+            w2, s2, n2, t2 = _mean_hop(table, w2, k2, s2, n2, t2)
+            w3, s3, n3, t3 = _mean_hop(table, w3, k3, s3, n3, t3)
+            w4, s4, n4, t4 = _mean_hop(table, w4, k4, s4, n4, t4)
+            w5, s5, n5, t5 = _mean_hop(table, w5, k5, s5, n5, t5)
+            w6, s6, n6, t6 = _mean_hop(table, w6, k6, s6, n6, t6)
+            w7, s7, n7, t7 = _mean_hop(table, w7, k7, s7, n7, t7)
     _store(word, w0, w1, w2, w3, w4, w5, w6, w7)
     _store(state, s0, s1, s2, s3, s4, s5, s6, s7)
     _store(count, n0, n1, n2, n3, n4, n5, n6, n7)

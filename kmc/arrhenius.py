@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kmc.estimate import Estimate, NotConvergedError
 from kmc.exact import solve
 from kmc.network import Floats, Graph, GraphError, Network, compile_graph
 from kmc.rates import KB, check_temperature
-from kmc.transport import Estimate, tracer_diffusivity
+from kmc.transport import tracer_diffusivity
 from kmc.walkers import simulate
 
 METHODS = ("exact", "walk")
@@ -28,6 +29,10 @@ CURVATURE_EFFECT = 0.1
 
 class CurvatureWarning(UserWarning):
     """One activation energy does not describe the data."""
+
+
+class NotConvergedWarning(UserWarning):
+    """Rows whose walk could not support its number were left out."""
 
 
 def sweep(
@@ -59,14 +64,13 @@ def sweep(
     Returns
     -------
     pandas.DataFrame
-        temperature (K), D (cm²/s), D_error (cm²/s; 0 for "exact"), method.
+        temperature (K), D (cm²/s), D_error (cm²/s; 0 for "exact"), method; for "walk" also converged: False
+        where the walk was too short to support its number, and D is only what it said so far.
 
     Raises
     ------
     GraphError
         A temperature, the method or the graph does not fit.
-    NotConvergedError
-        A walk was too short to support its number.
     """
     if method not in METHODS:
         raise GraphError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
@@ -81,25 +85,32 @@ def sweep(
         if executor
         else [task(t, i) for t, i in zip(chosen, places, strict=True)]
     )
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "temperature": chosen,
-            "D": [value for value, _ in results],
-            "D_error": [error for _, error in results],
+            "D": [value for value, _, _ in results],
+            "D_error": [error for _, error, _ in results],
             "method": method,
         }
     )
+    if method == "walk":
+        table["converged"] = [converged for _, _, converged in results]
+    return table
 
 
 def _point(
     network: Network, method: str, seed: int, options: dict[str, Any], temperature: float, place: int
-) -> tuple[float, float]:
+) -> tuple[float, float, bool]:
     """One row of a sweep; a plain function, so that it travels to other processes."""
     if method == "exact":
-        return float(np.trace(solve(network, temperature, **options).tensor)) / 3.0, 0.0
+        return float(np.trace(solve(network, temperature, **options).tensor)) / 3.0, 0.0, True
     own_seed = int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    estimate = tracer_diffusivity(simulate(network, temperature, seed=own_seed, **options))
-    return float(estimate.value), float(estimate.error)
+    run = simulate(network, temperature, seed=own_seed, **options)
+    try:
+        estimate, converged = tracer_diffusivity(run), True
+    except NotConvergedError as refusal:
+        estimate, converged = refusal.estimate, False
+    return float(estimate.value), float(estimate.error), converged
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,11 @@ class ArrheniusFit:
     temperatures: Floats
     method: str
 
+    def __str__(self) -> str:
+        if not np.isfinite(self.Ea_error):
+            return f"{self.Ea:.4f} eV (two temperatures, no error), D0 {self.D0:.3e} cm²/s"
+        return f"{self.Ea:.4f} ± {self.Ea_error:.4f} eV, D0 {self.D0:.3e} cm²/s"
+
     def extrapolate(self, temperature: float) -> Estimate:
         """D at a temperature, cm²/s; the error is that of the line, and says nothing about curvature."""
         x = 1.0 / (KB * check_temperature(temperature))
@@ -176,10 +192,13 @@ def fit_arrhenius(table: pd.DataFrame, *, method: str | None = None) -> Arrheniu
 
     Warns
     -----
+    NotConvergedWarning
+        Rows marked as not converged were left out.
     CurvatureWarning
         A quadratic term is significant: one activation energy does not describe the data.
     """
     rows, chosen = _rows(table, method)
+    rows = _converged(rows)
     temperatures = _column(rows, "temperature")
     diffusivity = _column(rows, "D")
     errors = _column(rows, "D_error") if "D_error" in rows else np.zeros(len(rows))
@@ -242,6 +261,21 @@ def _rows(table: pd.DataFrame, method: str | None) -> tuple[pd.DataFrame, str]:
         raise GraphError(f"method is {method!r}; the table holds {', '.join(map(str, present)) or 'no rows'}")
     chosen = method if method is not None else (present[0] if present else "unknown")
     return table[table["method"] == chosen], str(chosen)
+
+
+def _converged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without those that a sweep marked as not converged."""
+    if "converged" not in rows:
+        return rows
+    good = rows["converged"].to_numpy(dtype=bool)
+    if not good.all():
+        left_out = ", ".join(f"{t:g}" for t in rows["temperature"][~good])
+        warnings.warn(
+            f"the walks at {left_out} K did not converge and are left out; walk more hops there",
+            NotConvergedWarning,
+            stacklevel=3,
+        )
+    return rows[good]
 
 
 def _column(rows: pd.DataFrame, name: str) -> Floats:

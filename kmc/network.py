@@ -6,7 +6,7 @@ cell``. Hops carry their periodic image, so there is no minimum-image guess anyw
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,8 +26,19 @@ LOOP_TOLERANCE = 1e-6  # of the logarithm of a prefactor ratio carried around a 
 INSIDE_TOLERANCE = 1e-8  # in fractions of a lattice vector: what wrapping leaves behind
 
 
+#: Numbers beyond this overflow when they are squared or added up; none of Å, eV or Hz comes near it.
+LARGEST_NUMBER = 1e60
+LARGEST_IMAGE = 2**31
+
+
 class GraphError(ValueError):
     """A hopping graph, or a question asked of it, cannot be answered; the message names the node or edge."""
+
+
+def shown(value: Any, longest: int = 200) -> str:
+    """A value in a message, cut where a file of a stranger would make it endless."""
+    text = value if isinstance(value, str) and len(value) > longest else repr(value)
+    return text if len(text) <= longest else text[:longest] + " ..."
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,8 @@ class Network:
 
     def name_of(self, hop: int) -> str:
         """A hop in words, for messages."""
-        ends = f"{self.labels[self.source[hop]]!r} -> {self.labels[self.target[hop]]!r}"
-        return f"hop {ends} (key {self.keys[hop]!r}, image {self.image[hop].tolist()})"
+        ends = f"{shown(self.labels[self.source[hop]])} -> {shown(self.labels[self.target[hop]])}"
+        return f"hop {ends} (key {shown(self.keys[hop])}, image {self.image[hop].tolist()})"
 
 
 def validate(graph: Graph) -> None:
@@ -112,14 +123,14 @@ def validate(graph: Graph) -> None:
     network = compile_graph(graph)
     if not isinstance(graph.graph.get("guest"), str):
         raise GraphError(
-            f"the graph's guest is {graph.graph.get('guest')!r}; name the species that hops, like 'Li'"
+            f"the graph's guest is {shown(graph.graph.get('guest'))}; name the species that hops, like 'Li'"
         )
     fractional = network.positions @ np.linalg.inv(network.cell)
     outside = np.any((fractional < -INSIDE_TOLERANCE) | (fractional > 1 + INSIDE_TOLERANCE), axis=1)
     if outside.any():
         site = int(np.argmax(outside))
         raise GraphError(
-            f"node {network.labels[site]!r} lies outside the cell, at fractional "
+            f"node {shown(network.labels[site])} lies outside the cell, at fractional "
             f"{np.round(fractional[site], 6).tolist()}; "
             "wrap its position and correct the images of its hops"
         )
@@ -190,14 +201,14 @@ def compile_graph(graph: Graph) -> Network:
         )
     if graph.graph.get("schema") != SCHEMA:
         raise GraphError(
-            f"the graph's schema is {graph.graph.get('schema')!r}; this version reads {SCHEMA!r}"
+            f"the graph's schema is {shown(graph.graph.get('schema'))}; this version reads {SCHEMA!r}"
         )
     if graph.number_of_nodes() == 0:
         raise GraphError("the graph has no nodes; add the sites between which the guest hops")
     cell = _cell(graph)
     labels = tuple(graph.nodes)
     index = {label: i for i, label in enumerate(labels)}
-    site_data = [(f"node {label!r}", data) for label, data in graph.nodes(data=True)]
+    site_data = [(f"node {shown(label)}", data) for label, data in graph.nodes(data=True)]
     # Flat lists and no tuple an edge: a million of those would keep the garbage collector busy.
     around = [neighbours for _, neighbours in graph.adjacency()]
     parallel = [hops for neighbours in around for hops in neighbours.values()]
@@ -217,6 +228,7 @@ def compile_graph(graph: Graph) -> Network:
     barrier = _numbers(names, hop_data, "barrier", 0)
     prefactor = _numbers(names, hop_data, "prefactor", 0)
     _refuse(image != np.rint(image), names, "image", image, "whole numbers of cells")
+    _refuse(np.abs(image) > LARGEST_IMAGE, names, "image", image, f"at most {LARGEST_IMAGE} cells away")
     _refuse(
         barrier < 0,
         names,
@@ -257,7 +269,7 @@ def compile_graph(graph: Graph) -> Network:
         saddle_energy=0.5 * (saddle + saddle[reverse]),
         prefactor=prefactor,
         reverse=reverse,
-        saddle_fraction=_saddle_fraction(hop_data, positions[source], displacement, cell, reverse),
+        saddle_fraction=_saddle_fraction(names, positions[source], displacement, cell, reverse),
     )
 
 
@@ -279,20 +291,20 @@ class _EdgeNames:
 
     def __getitem__(self, hop: int) -> str:
         source, target = self.ends(hop)
-        return (
-            f"edge {source!r} -> {target!r} (key {self.keys[hop]!r}, image {self.rows[hop].get('image')!r})"
-        )
+        image = shown(self.rows[hop].get("image"))
+        key = shown(self.keys[hop])
+        return f"edge {shown(source)} -> {shown(target)} (key {key}, image {image})"
 
 
 def _cell(graph: Graph) -> Floats:
     given = graph.graph.get("cell")
     try:
         cell = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         cell = np.zeros(0)
-    if cell.shape != (3, 3) or not np.isfinite(cell).all():
+    if cell.shape != (3, 3) or not (np.abs(cell) < LARGEST_NUMBER).all():
         raise GraphError(
-            f"the graph's cell is {given!r}; wanted three lattice vectors of three finite numbers, in Å"
+            f"the graph's cell is {shown(given)}; wanted three lattice vectors of three finite numbers, in Å"
         )
     lengths = np.linalg.norm(cell, axis=1)
     if not abs(np.linalg.det(cell)) > 1e-9 * float(np.prod(lengths)):
@@ -307,9 +319,9 @@ def _numbers(names: Any, rows: list[dict[str, Any]], attribute: str, width: int)
     shape = (len(rows), width) if width else (len(rows),)
     try:
         values = np.array([row[attribute] for row in rows])
-        if values.dtype.kind in "fiu" and values.shape == shape and np.isfinite(values).all():
+        if values.dtype.kind in "fiu" and values.shape == shape and (np.abs(values) < LARGEST_NUMBER).all():
             return values.astype(np.float64)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         pass  # the slow look below finds which row it was
     if not rows:
         return np.zeros(shape)
@@ -320,17 +332,17 @@ def _numbers(names: Any, rows: list[dict[str, Any]], attribute: str, width: int)
                 f"{names[i]} has no {attribute!r}; was it added only as the end of an edge? Give it {wanted}"
             )
         if not _is_numeric(row[attribute], width):
-            raise GraphError(f"{names[i]}: {attribute} is {row[attribute]!r}; wanted {wanted}, not text")
+            raise GraphError(f"{names[i]}: {attribute} is {shown(row[attribute])}; wanted {wanted}, not text")
     return np.array([row[attribute] for row in rows], dtype=np.float64)
 
 
 def _is_numeric(value: Any, width: int) -> bool:
     try:
         array = np.array(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     shape = (width,) if width else ()
-    return array.dtype.kind in "fiu" and array.shape == shape and bool(np.isfinite(array).all())
+    return array.dtype.kind in "fiu" and array.shape == shape and bool((np.abs(array) < LARGEST_NUMBER).all())
 
 
 def _refuse(bad: Any, names: _EdgeNames, attribute: str, values: Any, wanted: str) -> None:
@@ -386,20 +398,29 @@ def _lonely(names: _EdgeNames, forward: Integers, backward: Integers) -> str:
         available[row] = available.get(row, 0) - 1
         if available[row] < 0:
             source, target = names.ends(hop)
-            wanted = f"{target!r} -> {source!r} with image {list(row[2:])}"
+            wanted = f"{shown(target)} -> {shown(source)} with image {list(row[2:])}"
             return f"{names[hop]} has no reverse; add the edge {wanted}, or remove this one"
     return "some hop has no reverse"
 
 
 def _saddle_fraction(
-    rows: Iterable[dict[str, Any]], start: Floats, displacement: Floats, cell: Floats, reverse: Integers
+    names: _EdgeNames, start: Floats, displacement: Floats, cell: Floats, reverse: Integers
 ) -> Floats:
     """How far along each hop its saddle lies, (m,), from `saddle_position` where both directions give one."""
     missing = (np.nan, np.nan, np.nan)
-    given = [row.get("saddle_position") for row in rows]
+    given = [row.get("saddle_position") for row in names.rows]
     if given.count(None) == len(given):
         return np.full(len(start), 0.5)
-    saddles = np.array([missing if position is None else position for position in given], dtype=np.float64)
+    try:
+        saddles = np.array([missing if position is None else position for position in given], dtype=float)
+        fits = saddles.shape == (len(given), 3) and not (np.abs(saddles) > LARGEST_NUMBER).any()
+    except (ValueError, TypeError, OverflowError):
+        fits = False
+    if not fits:
+        hop = next(i for i, x in enumerate(given) if x is not None and not _is_numeric(x, 3))
+        raise GraphError(
+            f"{names[hop]}: saddle_position is {shown(given[hop])}; wanted 3 finite numbers, Å, or none"
+        )
     offset = saddles - start - 0.5 * displacement
     known = np.isfinite(offset).all(axis=1)
     offset[~known] = 0.0

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from kmc import _clocked
-from kmc.exact import percolating_components, solve_rates
+from kmc.estimate import Estimate
+from kmc.exact import Component, percolating_components, solve_rates
 from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
 from kmc.passage import mean_first_passage, site_indices
 from kmc.rates import Rates, hop_rates
 from kmc.superbasin import walked_hops
-from kmc.transport import Estimate
 from kmc.walkers import count_of, run_parts, streams, tables
 
 #: Walkers times instants that are remembered at most, and hops that one walker may need.
@@ -75,6 +76,61 @@ class Observation:
         return density
 
 
+@dataclass(frozen=True)
+class StreamedObservation:
+    """The same for more walkers than memory should hold: they walk again, part by part, for every question.
+
+    Attributes
+    ----------
+    rates, times
+        As in `Observation`.
+    n_walkers
+        Number of walkers.
+    part
+        Observation of walkers first … last − 1, to the same bits each time.
+    """
+
+    rates: Rates
+    times: Floats
+    n_walkers: int
+    part: Callable[[int, int], Observation]
+
+    def parts(self) -> Iterator[Observation]:
+        """All walkers, as many at a time as memory should hold."""
+        size = max(1, REMEMBER // len(self.times))
+        for first in range(0, self.n_walkers, size):
+            yield self.part(first, min(first + size, self.n_walkers))
+
+    def msd(self) -> Estimate:
+        """Mean square displacement tensor and its standard error: (t, 3, 3), Å²."""
+        n = self.n_walkers
+        middle, total, square = (np.zeros((len(self.times), 3, 3)) for _ in range(3))
+        for number, seen in enumerate(self.parts()):
+            moved = np.einsum("wta,wtb->wtab", seen.displacements, seen.displacements)
+            if number == 0:  # sums are about it, so that squares of large numbers do not cancel
+                middle = moved.mean(axis=0)
+            total += (moved - middle).sum(axis=0)
+            square += ((moved - middle) ** 2).sum(axis=0)
+        variance = np.maximum(square - total**2 / n, 0.0) / max(n - 1, 1)
+        return Estimate(middle + total / n, np.sqrt(variance / n), float(n - 1))
+
+    def occupation(self) -> Estimate:
+        """Fraction of the walkers on each site and its standard error: (t, sites)."""
+        n, n_sites = self.n_walkers, self.rates.network.n_sites
+        counts = np.zeros((len(self.times), n_sites), dtype=np.int64)
+        for seen in self.parts():
+            counts += np.array([np.bincount(now, minlength=n_sites) for now in seen.sites.T])
+        share = counts / n
+        return Estimate(share, np.sqrt(share * (1.0 - share) / max(n - 1, 1)), float(n - 1))
+
+    def van_hove(self, edges: Sequence[float] | Floats) -> Floats:
+        """Self part of the van Hove function, (t, bins), 1/Å."""
+        density = np.zeros((len(self.times), max(len(edges) - 1, 0)))
+        for seen in self.parts():
+            density += seen.van_hove(edges) * (len(seen.start) / self.n_walkers)
+        return density
+
+
 def observe(
     graph: Graph | Network,
     temperature: float,
@@ -85,7 +141,7 @@ def observe(
     start: Hashable | None = None,
     threads: int | None = None,
     **options: Any,
-) -> Observation:
+) -> Observation | StreamedObservation:
     """Watch independent walkers at given times, with true (exponential) waiting times.
 
     Parameters
@@ -97,11 +153,17 @@ def observe(
     start
         A node on which all begin; None: the steady state.
 
+    Returns
+    -------
+    Observation
+        With all trajectories. Beyond 2e7 places (walkers times instants) a `StreamedObservation`, with the
+        same `msd`, `occupation` and `van_hove` and gives trajectories in `parts`.
+
     Raises
     ------
     GraphError
-        Times not increasing, more numbers asked for than memory should hold, or a walker that would need
-        more than a billion hops.
+        Times not increasing, more instants than memory should hold, or a walker that would need more than a
+        billion hops.
     """
     n_walkers = count_of("n_walkers", n_walkers)
     instants = np.array(list(times), dtype=np.float64)
@@ -112,20 +174,38 @@ def observe(
         or (np.diff(instants) <= 0).any()
     ):
         raise GraphError(f"times are {instants.tolist()}; wanted increasing seconds from 0 on")
-    if n_walkers * len(instants) > REMEMBER:
-        raise GraphError(
-            f"{n_walkers} walkers at {len(instants)} times are more than {REMEMBER} places; ask for fewer"
-        )
+    if len(instants) > REMEMBER:
+        raise GraphError(f"{len(instants)} times are more than {REMEMBER}; ask for fewer")
     network = graph if isinstance(graph, Network) else compile_graph(graph)
     rates = hop_rates(network, temperature, **options)
     components = tuple(percolating_components(rates))
-    table, words, row, _ = tables(rates, walked_hops(rates, components, superbasins=False))
-    keys, states, uniform = streams(seed, n_walkers)
+    prepared = tables(rates, walked_hops(rates, components, superbasins=False))
     if start is None:
         ladder = np.cumsum(solve_rates(rates).occupation)
-        begin = np.searchsorted(ladder / ladder[-1], uniform, side="right")
     else:
-        begin = np.full(n_walkers, site_indices(network, [start])[0])
+        ladder = (np.arange(network.n_sites) >= site_indices(network, [start])[0]).astype(np.float64)
+    watch = partial(_watch, rates, components, prepared, ladder / ladder[-1], instants, seed, threads)
+    if n_walkers * len(instants) > REMEMBER:
+        return StreamedObservation(rates, instants, n_walkers, watch)
+    return watch(0, n_walkers)
+
+
+def _watch(
+    rates: Rates,
+    components: tuple[Component, ...],
+    prepared: tuple[Any, Any, Any, int],
+    ladder: Floats,
+    instants: Floats,
+    seed: int,
+    threads: int | None,
+    first: int,
+    last: int,
+) -> Observation:
+    """Walkers first … last − 1, that begin on the rungs of a ladder of probabilities (sites,)."""
+    network, n_walkers = rates.network, last - first
+    table, words, row, _ = prepared
+    keys, states, uniform = streams(seed, n_walkers, first)
+    begin = np.searchsorted(ladder, uniform, side="right")
     at = words[begin]
     rows = np.zeros((n_walkers, len(instants)), dtype=np.int64)
     windings = np.zeros((n_walkers, len(instants), 3), dtype=np.int64)

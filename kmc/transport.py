@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from scipy import stats
 
+from kmc import gas_transport
+from kmc.estimate import Estimate, NotConvergedError
 from kmc.exact import CM2_PER_A2, Component, solve_rates
+from kmc.lattice_gas import Gas
 from kmc.network import Floats, GraphError
 from kmc.walkers import Walk
-
-Value: TypeAlias = float | Floats
 
 #: A bias below this many standard errors is let pass; above, it joins the error, ...
 HARMLESS_BIAS = 0.2
@@ -25,51 +24,15 @@ ENOUGH_WALKERS = 30
 ESTIMATORS = ("blocks", "martingale")
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number with one standard error; both may be arrays.
-
-    Attributes
-    ----------
-    value, error
-        float, or arrays of one shape.
-    degrees_of_freedom
-        Behind the error: intervals are Student's t. Infinite where the error is as good as known.
-    """
-
-    value: Value
-    error: Value
-    degrees_of_freedom: float = float("inf")
-
-    def interval(self, confidence: float = 0.95) -> tuple[Value, Value]:
-        """Central confidence interval (low, high)."""
-        if not 0.0 < confidence < 1.0:
-            raise GraphError(f"confidence is {confidence!r}; wanted a number between 0 and 1, like 0.95")
-        width = float(stats.t.ppf(0.5 + 0.5 * confidence, self.degrees_of_freedom))
-        return self.value - width * self.error, self.value + width * self.error
-
-    def __str__(self) -> str:
-        return f"{self.value} ± {self.error}"
-
-
-class NotConvergedError(GraphError):
-    """The data cannot support the number; what they do say is in `estimate`.
-
-    Attributes
-    ----------
-    estimate
-        The partial `Estimate`.
-    """
-
-    def __init__(self, message: str, estimate: Estimate):
-        super().__init__(message)
-        self.estimate = estimate
-
-
 def tracer_diffusivity(
-    run: Walk, *, tensor: bool = False, estimator: str = "blocks", check: bool = True
+    run: Walk | Gas,
+    *,
+    tensor: bool = False,
+    estimator: str = "blocks",
+    check: bool = True,
+    species: str | None = None,
 ) -> Estimate:
-    """Tracer diffusivity of a walk.
+    """Tracer diffusivity of a walk or of a lattice gas.
 
     Every walker is cut into blocks; D is the mean square of what a block winds over twice its duration.
     Blocks carry a bias of ⟨χχᵀ⟩ / duration (χ the corrector of the exact solution, averaged over hops): the
@@ -78,14 +41,16 @@ def tracer_diffusivity(
     Parameters
     ----------
     run
-        From `kmc.simulate`.
+        From `kmc.simulate` or `kmc.simulate_gas` (whose blocks are described in `kmc._gas_blocks`).
     tensor
         False: a third of the trace. True: (3, 3) arrays.
     estimator
-        "blocks", or "martingale": adds χ to the displacement, which makes every block unbiased and
-        independent.
+        "blocks", or, for single walkers, "martingale": adds χ to the displacement, which makes every block
+        unbiased and independent.
     check
         False returns the number even where the blocks are too short.
+    species
+        Which carriers of a lattice gas; None: all.
 
     Returns
     -------
@@ -99,6 +64,10 @@ def tracer_diffusivity(
     """
     if estimator not in ESTIMATORS:
         raise GraphError(f"estimator is {estimator!r}; choose 'blocks' or 'martingale'")
+    if isinstance(run, Gas):
+        if estimator != "blocks":
+            raise GraphError("the martingale is that of one carrier; for a lattice gas choose 'blocks'")
+        return gas_transport.tracer(run, tensor=tensor, species=species, check=check)
     if not run.components:
         return Estimate(np.zeros((3, 3)), np.zeros((3, 3))) if tensor else Estimate(0.0, 0.0)
     solution = solve_rates(run.rates)
@@ -134,6 +103,37 @@ def tracer_diffusivity(
             f"{troubles[0]}; walk more hops or take a higher temperature (so far {answer} cm²/s)", answer
         )
     return answer
+
+
+def charge_diffusivity(run: Walk | Gas, *, tensor: bool = False, check: bool = True) -> Estimate:
+    """Charge (collective) diffusivity: that of Σ q Δr over all carriers, divided by Σ q².
+
+    Independent walkers have that of a tracer.
+
+    Parameters
+    ----------
+    run
+        From `kmc.simulate_gas` or `kmc.simulate`.
+    tensor
+        False: a third of the trace. True: (3, 3) arrays.
+    check
+        False returns the number even where the run is too short.
+
+    Returns
+    -------
+    Estimate
+        cm²/s.
+
+    Raises
+    ------
+    NotConvergedError
+        The run is too short, drifts or hardly moves; carries the partial estimate.
+    GraphError
+        Ends are open.
+    """
+    if isinstance(run, Gas):
+        return gas_transport.charge(run, tensor=tensor, check=check)
+    return tracer_diffusivity(run, tensor=tensor, check=check)
 
 
 @dataclass(frozen=True)

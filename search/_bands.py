@@ -1,4 +1,9 @@
-"""The mechanics of many elastic bands at once: tangents, forces and FIRE, on arrays of all bands together."""
+"""Many elastic bands at once: improved tangents, climbing images, and a walker for each band.
+
+Tangents are those of Henkelman & Jónsson, J. Chem. Phys. 113, 9978 (2000); the highest image of a band that
+climbs feels no spring and the reversed true force along the band (Henkelman, Uberuaga & Jónsson, J. Chem.
+Phys. 113, 9901 (2000)). The arithmetic is compiled (`_kernels_bands`).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,15 +11,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from search._kernels_bands import LOST, fire_moves, nudged_forces, quasi_newton_moves
 from search.lattice import Floats, Ints
 
 Force = Callable[[Floats], tuple[Floats, Floats]]
 """Images (n, d), Å -> energies (n,), eV, and gradients (n, d), eV/Å."""
+# An image inside a wall is only "very high", eV: infinite weights would leave no tangent.
+_HIGH = 1e6
+_MEMORY = 12
 
 
 @dataclass
 class Bands:
-    """Bands of equally many images: positions and gradients (b, m, d), energies (b, m).
+    """Bands of equally many images: positions and gradients (b, m, d), energies (b, m), who climbs (b,).
 
     The last axis has 3 coordinates for each moving atom.
     """
@@ -24,98 +33,108 @@ class Bands:
     gradients: Floats
     climbing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    def parts(self) -> tuple[Floats, Floats, Floats]:
+        """The three arrays that a move changes."""
+        return self.positions, self.energies, self.gradients
 
-def tangents(positions: Floats, energies: Floats) -> tuple[Floats, Floats]:
-    """Unit tangents (b, m-2, d) of the inner images, and spring stretches (b, m-2), next minus previous.
-
-    The improved tangent of Henkelman & Jónsson, J. Chem. Phys. 113, 9978 (2000), eqs. 8-11.
-    """
-    # An image inside a wall is only "very high" here; infinite weights would leave no direction.
-    energies = np.where(np.isfinite(energies), energies, 1e6)
-    ahead, behind = positions[:, 2:] - positions[:, 1:-1], positions[:, 1:-1] - positions[:, :-2]
-    up, down = energies[:, 2:] - energies[:, 1:-1], energies[:, :-2] - energies[:, 1:-1]
-    larger, smaller = np.maximum(np.abs(up), np.abs(down)), np.minimum(np.abs(up), np.abs(down))
-    rising, falling = (up > 0) & (down < 0), (up < 0) & (down > 0)
-    higher_ahead = energies[:, 2:] > energies[:, :-2]
-    forward = np.where(rising, 1.0, np.where(falling, 0.0, np.where(higher_ahead, larger, smaller)))
-    backward = np.where(rising, 0.0, np.where(falling, 1.0, np.where(higher_ahead, smaller, larger)))
-    # On a plateau both weights vanish: fall back on the bisector.
-    flat = forward + backward < 1e-300
-    forward, backward = np.where(flat, 1.0, forward), np.where(flat, 1.0, backward)
-    tangent = ahead * forward[..., None] + behind * backward[..., None]
-    tangent /= np.maximum(np.linalg.norm(tangent, axis=-1, keepdims=True), 1e-300)
-    return tangent, np.linalg.norm(ahead, axis=-1) - np.linalg.norm(behind, axis=-1)
+    def rows(self, chosen: Ints) -> "Bands":
+        """Some of the bands, copied."""
+        return Bands(
+            self.positions[chosen], self.energies[chosen], self.gradients[chosen], self.climbing[chosen]
+        )
 
 
-def band_forces(bands: Bands, spring: float) -> Floats:
-    """Forces (b, m-2, d), eV/Å, on the inner images: true force across the band, spring force along it.
+class Walkers:
+    """One optimiser for each of `n` walkers of `d` coordinates: L-BFGS or FIRE, chosen walker by walker."""
 
-    Where a band climbs, its highest inner image feels no spring and the reversed true force along the band
-    (Henkelman, Uberuaga & Jónsson, J. Chem. Phys. 113, 9901 (2000)).
-    """
-    tangent, stretch = tangents(bands.positions, bands.energies)
-    true = -bands.gradients[:, 1:-1]
-    along = np.einsum("bid,bid->bi", true, tangent)
-    pull = spring * stretch - along
-    rows = np.flatnonzero(bands.climbing)
-    top = np.argmax(bands.energies[:, 1:-1], axis=1)
-    pull[rows, top[rows]] = -2.0 * along[rows, top[rows]]
-    return np.asarray(true + pull[..., None] * tangent)
+    def __init__(self, n: int, d: int, optimiser: str, longest: float = 0.1) -> None:
+        memory = _MEMORY if optimiser == "lbfgs" else 1
+        self.moves, self.before = np.zeros((n, d)), np.zeros((n, d))
+        self.steps, self.changes = np.zeros((n, memory, d)), np.zeros((n, memory, d))
+        self.count, self.fresh = np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool)
+        self.reach, self.longest = longest, np.full(n, longest)
+        self.careful = np.full(n, optimiser == "fire")
+        self.dt, self.mixing, self.patience = np.full(n, 0.1), np.full(n, 0.1), np.zeros(n, dtype=np.int64)
+        self.velocity = np.zeros((n, d))
 
+    def next_moves(self, forces: Floats, todo: Ints) -> Floats:
+        """Moves (len(todo), d), Å, of the walkers `todo` under forces (n, d), eV/Å."""
+        slow, quick = todo[self.careful[todo]], todo[~self.careful[todo]]
+        if len(quick):
+            quasi_newton_moves(
+                forces, self.moves, self.before, self.steps, self.changes, self.count, self.fresh,
+                self.longest, quick,
+            )  # fmt: skip
+        if len(slow):
+            fire_moves(
+                forces, self.moves, self.velocity, self.dt, self.mixing, self.patience, self.longest, slow
+            )
+        return self.moves[todo]
 
-def largest_force(forces: Floats) -> Floats:
-    """Largest force on any atom of any image of each band: (b, i, 3k) -> (b,), eV/Å."""
-    atoms = forces.reshape(len(forces), -1, 3)
-    return np.asarray(np.linalg.norm(atoms, axis=-1).max(axis=1))
+    def restart(self, which: Ints) -> None:
+        """Forget the history of some walkers: it belongs to another band or has misled them."""
+        self.count[which], self.fresh[which] = 0, True
+        self.velocity[which], self.dt[which], self.mixing[which], self.patience[which] = 0.0, 0.1, 0.1, 0
 
 
 def relax(
-    force: Force, bands: Bands, spring: float, fmax: float, steps: int, longest: float = 0.1
+    force: Force, bands: Bands, spring: float, fmax: float, steps: int, walkers: Walkers | None = None
 ) -> tuple[NDArray[np.bool_], Floats, Ints]:
-    """FIRE for each band, all in one batch; bands below `fmax` leave it. Changes `bands` in place.
+    """All bands in one batch until each is below `fmax`; those leave the batch. Changes `bands` in place.
 
-    Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), with one time step and one power a band. Returns which
+    A band that a quasi-Newton walk has not brought home in half of its steps goes on with FIRE. Returns which
     converged (b,), the largest force left (b,), eV/Å, and the steps taken (b,).
     """
-    b = len(bands.positions)
-    velocity = np.zeros_like(bands.positions[:, 1:-1])
-    dt, mixing, patience = np.full(b, 0.1), np.full(b, 0.1), np.zeros(b, dtype=np.int64)
-    left, taken = np.full(b, np.inf), np.zeros(b, dtype=np.int64)
-    todo = np.arange(b)
+    b, m, d = bands.positions.shape
+    walkers = walkers or Walkers(b, (m - 2) * d, "lbfgs")
+    home = bands.rows(np.arange(b))
+    forces = np.zeros((b, m - 2, d))
+    left, best, taken = np.full(b, np.inf), np.full(b, np.inf), np.zeros(b, dtype=np.int64)
+    top, todo = np.zeros(b, dtype=np.int64), np.arange(b)
     for _ in range(steps + 1):
-        part = Bands(bands.positions[todo], bands.energies[todo], bands.gradients[todo], bands.climbing[todo])
-        forces = band_forces(part, spring)
-        left[todo] = largest_force(forces)
+        was = top[todo]
+        _measure(bands, spring, todo, forces, top, left)
         busy = ~(left[todo] < fmax) & np.isfinite(bands.energies[todo]).all(axis=1) & (taken[todo] < steps)
-        todo, forces = todo[busy], forces[busy]
+        # A quasi-Newton walk that has lost its way goes back to its best place and on with FIRE from there.
+        lost = todo[(left[todo] > LOST * best[todo]) & ~walkers.careful[todo]]
+        if len(lost):
+            for mine, kept in zip(bands.parts(), home.parts(), strict=True):
+                mine[lost] = kept[lost]
+            _measure(bands, spring, lost, forces, top, left)
+            walkers.careful[lost] = True
+        # Another image climbs now: the forces have changed their meaning.
+        walkers.restart(todo[bands.climbing[todo] & (was != top[todo]) & (was > 0)])
+        better = todo[left[todo] < best[todo]]
+        best[better] = left[better]
+        for mine, kept in zip(bands.parts(), home.parts(), strict=True):
+            kept[better] = mine[better]
+        todo = todo[busy]
         if len(todo) == 0:
             break
-        velocity[todo] = fire(velocity, forces, todo, dt, mixing, patience)
-        move = dt[todo, None, None] * velocity[todo]
-        size = np.linalg.norm(move.reshape(len(todo), -1, 3), axis=-1).max(axis=1)
-        move *= np.minimum(1.0, longest / np.maximum(size, 1e-300))[:, None, None]
-        bands.positions[todo, 1:-1] += move
-        inner = bands.positions[todo, 1:-1]
-        energies, gradients = force(inner.reshape(-1, inner.shape[-1]))
-        bands.energies[todo, 1:-1] = energies.reshape(inner.shape[:2])
-        bands.gradients[todo, 1:-1] = gradients.reshape(inner.shape)
+        walkers.careful[todo[taken[todo] == steps // 2]] = True
+        _step(force, bands, walkers, forces, todo)
         taken[todo] += 1
     return left < fmax, left, taken
 
 
-def fire(velocity: Floats, forces: Floats, todo: Ints, dt: Floats, mixing: Floats, patience: Ints) -> Floats:
-    """One FIRE update of the bands `todo`; dt, mixing and patience (b,) are changed in place."""
-    v = velocity[todo]
-    power = np.einsum("bid,bid->b", forces, v)
-    uphill = power <= 0
-    v[uphill] = 0.0
-    rows = todo[uphill]
-    dt[rows], mixing[rows], patience[rows] = 0.5 * dt[rows], 0.1, 0
-    rows = todo[~uphill]
-    ratio = np.linalg.norm(v, axis=(1, 2)) / np.maximum(np.linalg.norm(forces, axis=(1, 2)), 1e-300)
-    mix = mixing[todo][:, None, None]
-    v = np.where(uphill[:, None, None], v, (1.0 - mix) * v + mix * ratio[:, None, None] * forces)
-    patience[rows] += 1
-    fast = rows[patience[rows] > 5]
-    dt[fast], mixing[fast] = np.minimum(1.1 * dt[fast], 1.0), 0.99 * mixing[fast]
-    return np.asarray(v + dt[todo][:, None, None] * forces)
+def _measure(bands: Bands, spring: float, todo: Ints, forces: Floats, top: Ints, left: Floats) -> None:
+    """Fill forces, highest images and largest forces of the bands `todo`."""
+    heights = np.minimum(np.where(np.isnan(bands.energies), _HIGH, bands.energies), _HIGH)
+    nudged_forces(bands.positions, heights, bands.gradients, bands.climbing, spring, todo, forces, top, left)
+
+
+def _step(force: Force, bands: Bands, walkers: Walkers, forces: Floats, todo: Ints) -> None:
+    """Move the bands `todo`; a move into a wall is not made, and the next ones are shorter."""
+    _, m, d = bands.positions.shape
+    moves = walkers.next_moves(forces.reshape(len(forces), -1), todo)
+    new = bands.positions[todo, 1:-1] + moves.reshape(-1, m - 2, d)
+    energies, gradients = force(new.reshape(-1, d))
+    fine = np.isfinite(energies).reshape(-1, m - 2).all(axis=1)
+    walkers.restart(todo[~fine])
+    walkers.longest[todo] = np.where(
+        fine, np.minimum(1.2 * walkers.longest[todo], walkers.reach), 0.3 * walkers.longest[todo]
+    )
+    rows = todo[fine]
+    bands.positions[rows, 1:-1] = new[fine]
+    bands.energies[rows, 1:-1] = energies.reshape(-1, m - 2)[fine]
+    bands.gradients[rows, 1:-1] = gradients.reshape(-1, m - 2, d)[fine]

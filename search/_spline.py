@@ -117,6 +117,41 @@ def evaluate(coefficients: Floats, s: Floats, gradient: Floats, hessian: Floats)
 
 
 @njit(cache=True)
+def slopes_many(coefficients: Floats, points: Floats, values: Floats, gradients: Floats) -> None:
+    """Values (n,) and gradients (n, 3) at fractional points (n, 3), without Hessians: half the work."""
+    n = np.empty(3, dtype=np.int64)
+    for a in range(3):
+        n[a] = coefficients.shape[a] - PAD
+    w0, w1, w2 = np.empty((3, 6)), np.empty((3, 6)), np.empty((3, 6))
+    for p in range(points.shape[0]):
+        x = (points[p, 0] - np.floor(points[p, 0])) * n[0]
+        y = (points[p, 1] - np.floor(points[p, 1])) * n[1]
+        z = (points[p, 2] - np.floor(points[p, 2])) * n[2]
+        i, j, k = min(int(x), n[0] - 1), min(int(y), n[1] - 1), min(int(z), n[2] - 1)
+        _weights(x - i, w0)
+        _weights(y - j, w1)
+        _weights(z - k, w2)
+        v = gx = gy = gz = 0.0
+        for a in range(6):
+            b0 = b1 = b2 = 0.0
+            for b in range(6):
+                c0 = c1 = 0.0
+                for c in range(6):
+                    value = coefficients[i + a, j + b, k + c]
+                    c0 += value * w2[0, c]
+                    c1 += value * w2[1, c]
+                b0 += c0 * w1[0, b]
+                b1 += c0 * w1[1, b]
+                b2 += c1 * w1[0, b]
+            v += b0 * w0[0, a]
+            gx += b0 * w0[1, a]
+            gy += b1 * w0[0, a]
+            gz += b2 * w0[0, a]
+        values[p] = v
+        gradients[p, 0], gradients[p, 1], gradients[p, 2] = gx * n[0], gy * n[1], gz * n[2]
+
+
+@njit(cache=True)
 def evaluate_many(
     coefficients: Floats, points: Floats, values: Floats, gradients: Floats, hessians: Floats
 ) -> None:

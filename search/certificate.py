@@ -8,10 +8,10 @@ import numpy as np
 
 from search.critical import Sweep, polish, sweep_surface
 from search.errors import SearchError
+from search.fits import fit_of
 from search.graph import Graph
 from search.landscape import Evaluator, Landscape, Progress
 from search.lattice import Floats, merge_labels, nearest, wrap
-from search.network import fit_of
 from search.sampling import fit_landscape, grid_shape, sample_error
 
 # Surface and landscape put the same critical point this close together, Å, unless it is nearly degenerate.

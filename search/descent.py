@@ -28,6 +28,18 @@ def both_sides(surface: Surface, saddles: Floats, step: float = 0.04) -> tuple[F
     return ends @ surface.cell, status > 0
 
 
+def one_side(surface: Surface, saddle: Floats, side: float, line: Floats, step: float = 0.04) -> Floats:
+    """The way (m, 3), Å, down one side (+1, -1) of a surface saddle (3,), Å; `line` (l, 3) is scratch.
+
+    Ends where the way does: at a minimum or after l steps.
+    """
+    _, _, hessian = surface.energies(saddle[None])
+    mode = _oriented(np.linalg.eigh(hessian[0])[1][:, 0])
+    s = np.ascontiguousarray((saddle + side * START * mode) @ surface.inverse)
+    count = abs(_descent.descend(surface.coefficients, surface.inverse, s, step, CAPTURE, line))
+    return np.asarray(np.concatenate([line[:count], s[None]]) @ surface.cell)
+
+
 def on_landscape(
     evaluate: Evaluator, saddles: Floats, hessian: Floats, step: float = 0.04, limit: int = 400
 ) -> tuple[Floats, NDArray[np.bool_], list[list[Floats]]]:

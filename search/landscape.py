@@ -8,6 +8,7 @@ import numpy as np
 
 from search.errors import SearchError
 from search.lattice import Floats, checked_cell, wrap
+from search.symmetry import Operations
 
 Progress = Callable[[str, int, int], None]
 
@@ -53,6 +54,19 @@ class Evaluator:
         self.progress = progress
         self.evaluations = 0
         self.seconds = 0.0
+        self.symmetry: Operations | None = None
+
+    def on_grid(self, points: Floats, stage: str) -> tuple[Floats, Floats]:
+        """As calling it, for many regular points: where the symmetry makes some equal, only one is asked."""
+        if self.symmetry is None or len(self.symmetry) < 2 or len(points) == 0:
+            return self(points, stage)
+        which, turn = self.symmetry.classes(points)
+        _, first, back = np.unique(which, return_index=True, return_inverse=True)
+        energies, gradients = self(points[first], stage)
+        # Operation a takes a point to its class's own place, b the one that was asked: g = Rᵃᵀ Rᵇ g'.
+        rotations = self.symmetry.rotations
+        there = np.einsum("nij,nj->ni", rotations[turn[first]], gradients)[back]
+        return energies[back], np.asarray(np.einsum("nji,nj->ni", rotations[turn], there))
 
     def __call__(self, points: Floats, stage: str = "evaluate") -> tuple[Floats, Floats]:
         """Energies (n,), eV, and gradients (n, 3), eV/Å, at Cartesian points (n, 3), Å, of any image."""
@@ -80,10 +94,11 @@ class Evaluator:
             ) from error
         self.seconds += time.perf_counter() - began
         self.evaluations += len(points)
-        return _checked_answer(answer, len(points))
+        return checked_answer(answer, len(points))
 
 
-def _checked_answer(answer: object, n: int) -> tuple[Floats, Floats]:
+def checked_answer(answer: object, n: int) -> tuple[Floats, Floats]:
+    """What a landscape answered, as arrays of the shapes it promised."""
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         raise SearchError(
             f"energy_and_gradient returned a {type(answer).__name__}; wanted a pair (energies (n,), "

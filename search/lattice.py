@@ -5,6 +5,7 @@ searched for in a Minkowski-reduced basis, where the 27 nearest translations are
 """
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 from ase.geometry import minkowski_reduce
@@ -17,7 +18,9 @@ from search.errors import SearchError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_OFFSETS = np.array(list(itertools.product((-1, 0, 1), repeat=3)), dtype=np.float64)
+_OFFSETS = list(itertools.product((-1, 0, 1), repeat=3))
+# The translation itself first, then its 26 neighbours.
+_SHIFTS = np.array([(0, 0, 0), *[o for o in _OFFSETS if any(o)]], dtype=np.float64)
 
 
 def checked_cell(cell: object) -> Floats:
@@ -46,23 +49,32 @@ def wrap(positions: Floats, cell: Floats) -> Floats:
     return np.asarray(fractional @ cell)
 
 
+@lru_cache(maxsize=64)
+def _reduced(cell: bytes) -> tuple[Floats, Floats, Floats]:
+    """Minkowski-reduced cell, its inverse, and the integers that make it from the cell (as its bytes)."""
+    basis = np.frombuffer(cell, dtype=np.float64).reshape(3, 3)
+    reduced, transform = minkowski_reduce(basis, pbc=True)  # type: ignore[no-untyped-call]
+    return reduced, np.asarray(np.linalg.inv(reduced)), np.asarray(transform, dtype=np.float64)
+
+
 def shortest_vectors(vectors: Floats, cell: Floats) -> tuple[Floats, Ints]:
     """Shortest periodic copies of Cartesian `vectors` (n, 3), Å.
 
     Returns the shortest vectors (n, 3), Å, and the images (n, 3): shortest = vector + image @ cell.
     """
     # reduced = transform @ cell
-    reduced, transform = minkowski_reduce(cell, pbc=True)  # type: ignore[no-untyped-call]
-    base = -np.round(vectors @ np.linalg.inv(reduced))
-    best = vectors + base @ reduced
-    best_image = base.copy()
-    best_length = np.einsum("ij,ij->i", best, best)
-    for offset in _OFFSETS:
-        trial = vectors + (base + offset) @ reduced
-        length = np.einsum("ij,ij->i", trial, trial)
-        better = length < best_length - 1e-12
-        best[better], best_length[better] = trial[better], length[better]
-        best_image[better] = base[better] + offset
+    reduced, inverse, transform = _reduced(np.ascontiguousarray(cell, dtype=np.float64).tobytes())
+    base = -np.round(vectors @ inverse)
+    best_image = np.empty_like(base)
+    best = np.empty_like(vectors)
+    for first in range(0, len(vectors), 5000):
+        part = slice(first, first + 5000)
+        trial = (vectors[part] + base[part] @ reduced)[:, None] + _SHIFTS @ reduced
+        length = np.einsum("nij,nij->ni", trial, trial)
+        # Of equally short ones the first, so that rounding does not decide.
+        chosen = np.argmax(length < length.min(axis=1)[:, None] + 1e-12, axis=1)
+        rows = np.arange(len(chosen))
+        best[part], best_image[part] = trial[rows, chosen], base[part] + _SHIFTS[chosen]
     return best, np.rint(best_image @ transform).astype(np.int64)
 
 

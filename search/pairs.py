@@ -11,12 +11,15 @@ import numpy as np
 from ase.geometry import minkowski_reduce
 from scipy import ndimage
 
-from search import neb
+from search import bands
 from search.critical import polish
 from search.errors import SearchError
+from search.graph import Graph
 from search.landscape import Evaluator
 from search.lattice import Floats, Ints, merge_labels, wrap
+from search.minimise import minimise
 from search.vibrations import hessians
+from search.writing import Passes, Sites, write_graph
 
 
 def grid_sites(
@@ -31,7 +34,7 @@ def grid_sites(
     shaped = energies.reshape(grid)
     lowest = (shaped <= ndimage.minimum_filter(shaped, size=3, mode="wrap")).ravel()
     starts = points[lowest & (energies <= energies.min() + energy_cap)]
-    reached, good = neb.minimise(lambda x: evaluate(x, stage="minimise"), starts, fmax=0.02)
+    reached, good = minimise(lambda x: evaluate(x, stage="minimise"), starts, fmax=0.02)
     reached = reached[good]
     final = polish(evaluate, reached, hessians(evaluate, reached), index=0)
     positions = wrap(final.positions[final.good], evaluate.cell)
@@ -60,20 +63,82 @@ def near_pairs(positions: Floats, cell: Floats, cutoff: float) -> list[tuple[int
 
 
 def bands_between(
-    evaluate: Evaluator, positions: Floats, pairs: list[tuple[int, int, Ints]], settings: neb.Settings
-) -> list[neb.Band]:
+    evaluate: Evaluator, positions: Floats, pairs: list[tuple[int, int, Ints]], settings: bands.Settings
+) -> list[bands.Band]:
     """One climbing-image band for every pair, none split."""
-    whole = neb.Settings(**{**vars(settings), "max_splits": 0})
+    whole = bands.Settings(**{**vars(settings), "max_splits": 0})
     paths = [np.stack([positions[i], positions[j] + image @ evaluate.cell]) for i, j, image in pairs]
-    return neb.relax_bands(lambda x: evaluate(x, stage="bands"), paths, whole)
+    return bands.relax_bands(lambda x: evaluate(x, stage="bands"), paths, whole)
 
 
-def elementary(band: neb.Band) -> bool:
+def elementary(band: bands.Band) -> bool:
     """Whether a band has no minimum inside: one rise and one fall, up to the dent that splitting ignores."""
-    energies = band.energies
-    return not any(
-        energies[i] < energies[i - 1]
-        and energies[i] <= energies[i + 1]
-        and min(energies[:i].max(), energies[i + 1 :].max()) > energies[i] + neb.DENT
-        for i in range(1, len(energies) - 1)
+    return bands.dent_of(band.energies) is None
+
+
+def network_of_pairs(
+    evaluate: Evaluator,
+    grid: tuple[int, int, int],
+    energy_cap: float,
+    guest: str,
+    attempt: float | str,
+    cutoff: float,
+    keep_unconverged: bool,
+) -> Graph:
+    """The network of the recipe of 2017; what it leaves out is counted in graph["search"]."""
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise SearchError(f"cutoff={cutoff}: wanted the largest length of a hop in Å, such as 4.0.")
+    positions, energies, at_sites = grid_sites(evaluate, grid, energy_cap)
+    near = near_pairs(positions, evaluate.cell, cutoff)
+    relaxed = bands_between(evaluate, positions, near, bands.Settings()) if near else []
+    chosen = [
+        row
+        for row, band in enumerate(relaxed)
+        if _usable(band, keep_unconverged, energies.min() + energy_cap)
+    ]
+    saddles = np.array([relaxed[row].saddle for row in chosen]).reshape(-1, 3)
+    at_saddles = hessians(evaluate, saddles)
+    whole = [
+        row
+        for row, h in enumerate(at_saddles)
+        if attempt != "vineyard" or (np.linalg.eigvalsh(h) < 0).sum() == 1
+    ]
+    images = [[np.zeros(3, dtype=np.int64), near[chosen[row]][2]] for row in whole]
+    passes = Passes(
+        saddles[whole],
+        np.array([relaxed[chosen[row]].energies.max() for row in whole]),
+        at_saddles[whole],
+        np.array([near[chosen[row]][:2] for row in whole], dtype=np.int64).reshape(-1, 2),
+        np.array(images, dtype=np.int64).reshape(-1, 2, 3),
+        [
+            {
+                "converged": relaxed[chosen[row]].converged,
+                "method": "pairs",
+                "elementary": elementary(relaxed[chosen[row]]),
+            }
+            for row in whole
+        ],
     )
+    network = write_graph(Sites(positions, energies, at_sites), passes, evaluate.cell, guest, attempt)
+    network.graph["search"] = {
+        "method": "pairs",
+        "grid": list(grid),
+        "energy_cap": float(energy_cap),
+        "cutoff": float(cutoff),
+        "evaluations": evaluate.evaluations,
+        "pairs": len(near),
+        "bands_not_converged": [
+            {"source": int(i), "target": int(j), "image": [int(x) for x in image], "reason": band.reason}
+            for (i, j, image), band in zip(near, relaxed, strict=True)
+            if not band.converged
+        ],
+        "bands_not_elementary": sum(not elementary(band) for band in relaxed),
+        "refused_for_vineyard": len(chosen) - len(whole),
+    }
+    return network
+
+
+def _usable(band: bands.Band, keep_unconverged: bool, ceiling: float) -> bool:
+    """Whether a band may become an edge: converged (or asked for), below the cap, a rise on both sides."""
+    rises = band.barrier > 0 and band.barrier_back > 0 and bool(np.isfinite(band.energies).all())
+    return (band.converged or keep_unconverged) and rises and float(band.energies.max()) <= ceiling

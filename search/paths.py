@@ -1,5 +1,7 @@
 """Minimum energy paths of hops that are already in a network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from search import descent
@@ -7,6 +9,7 @@ from search.errors import SearchError
 from search.graph import Graph
 from search.landscape import Evaluator, Landscape
 from search.lattice import Floats, shortest_vectors
+from search.surface import Surface
 from search.vibrations import hessians
 
 Edge = tuple[int, int, int]
@@ -47,6 +50,34 @@ def minimum_energy_paths(
     ]
     energies, _ = evaluate(np.concatenate(paths), stage="paths")
     return [(path, energies[i * n_images : (i + 1) * n_images]) for i, path in enumerate(paths)]
+
+
+def paths_on_surface(surface: Surface, network: Graph, edges: Sequence[Edge]) -> list[Floats | None]:
+    """Descents (m, 3), Å, from the saddles of `edges` on a fitted surface; None where they end elsewhere."""
+    cell = np.asarray(network.graph["cell"], dtype=np.float64)
+    line = np.empty((2000, 3))
+    paths: list[Floats | None] = []
+    for edge in edges:
+        start, end = ends_of(network, edge)
+        saddle = network.edges[edge].get("saddle_position")
+        paths.append(None)
+        if saddle is None:
+            continue
+        top = surface.nearby(np.array(saddle, dtype=np.float64))
+        if top is None:
+            continue
+        # Coarse steps will do: a band relaxes from here.
+        gone = [descent.one_side(surface, top, side, line, step=0.1) for side in (1.0, -1.0)]
+        for first, second in (gone, gone[::-1]):
+            whole = np.concatenate([first[::-1], second])
+            back, image = shortest_vectors(whole[:1] - start, cell)
+            whole = whole + image[0] @ cell
+            off = max(float(np.linalg.norm(back)), float(np.linalg.norm(whole[-1] - end)))
+            if off < 2.0 * descent.CAPTURE + 0.05:
+                whole[0], whole[-1] = start, end
+                paths[-1] = whole
+                break
+    return paths
 
 
 def ends_of(network: Graph, edge: Edge) -> tuple[Floats, Floats]:

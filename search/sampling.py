@@ -2,7 +2,8 @@
 
 Level 0 evaluates every second point of the wanted grid in each direction and refines it with the gradients.
 If the surface is not accurate enough on a sample of the points in between, level 1 evaluates those of them
-that the first surface puts below the cap, with a margin; inside the cores the prediction of level 0 is kept.
+that the first surface puts below the cap, with a margin that grows as long as that helps; inside the cores
+the prediction of level 0 is kept.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from search.walls import continued
 
 SAMPLE = 2000
 # What level 1 evaluates, in the order tried: energy margin in caps, and width of the halo in points.
-_STAGES = ((1.5, 3), (1.5, 5), (1.5, 9))
+_STAGES = ((1.25, 1), (1.4, 1), (1.5, 3), (1.5, 5), (1.5, 9))
+# A stage that leaves this share of the error shows that more points of this grid do not help: the landscape
+# has kinks (cutoffs, walls) sharper than its spacing, and the report says what error is left.
+_STAGNANT = 0.7
 # The share of the whole fine grid that may be asked, the rest of the ceiling being for tests and polishing.
 _SHARE = 0.88
 
@@ -78,7 +82,7 @@ def fit_landscape(
     """The surface up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had."""
     cell = evaluate.cell
     coarse = tuple(max(4, n // 2) for n in grid)
-    energies, gradients = evaluate(_grid_points(coarse, cell), stage="grid")
+    energies, gradients = evaluate.on_grid(grid_points(coarse, cell), stage="grid")
     finite = np.isfinite(energies)
     if not finite.any():
         raise SearchError(
@@ -140,7 +144,7 @@ def _refine(
     wall[::2, ::2, ::2] = ~finite.reshape(half)
     wall = wall.reshape(-1)
     spent = len(known[0])
-    for margin, reach in _STAGES:
+    for stage, (margin, reach) in enumerate(_STAGES):
         inside = refined <= transform.value(lowest + margin * energy_cap)
         wanted = np.flatnonzero(ndimage.maximum_filter(inside, size=reach, mode="wrap").ravel() & ~done)
         if error is None:
@@ -172,8 +176,8 @@ def _refine(
         surface = fit_spline(
             hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform
         )
-        error = sample_error(evaluate, surface, lowest + energy_cap, random)
-        if error.largest <= tolerance:
+        before, error = error, sample_error(evaluate, surface, lowest + energy_cap, random)
+        if error.largest <= tolerance or (stage and error.largest > _STAGNANT * before.largest):
             break
     assert error is not None  # noqa: S101  # the first stage always measures it
     return Fit(surface, (fine[0], fine[1], fine[2]), lowest, error)
@@ -195,7 +199,7 @@ def _behind_walls(
 def _predicted(surface: Surface, refined: Floats, known: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     """Transformed values and gradients on the fine grid, flat: known where evaluated, predicted elsewhere."""
     fine = refined.shape
-    v, slope, _ = surface.raw(_grid_points(fine, np.eye(3)))
+    v, slope, _ = surface.raw(grid_points(fine, np.eye(3)))
     coarse = np.zeros(fine, dtype=bool)
     coarse[::2, ::2, ::2] = True
     v[coarse.ravel()], slope[coarse.ravel()] = known
@@ -212,7 +216,7 @@ def _add(
     stage: str,
 ) -> tuple[Floats, Floats]:
     """Evaluate fine grid points `which` and write them into v and slope; returns energies and gradients."""
-    energies, gradients = evaluate(_points(which, fine, evaluate.cell), stage=stage)
+    energies, gradients = evaluate.on_grid(_points(which, fine, evaluate.cell), stage=stage)
     v[which], slope[which] = transform.forward(energies, gradients)
     return energies, gradients
 
@@ -255,6 +259,7 @@ def compare(surface: Surface, positions: Floats, energies: Floats, gradients: Fl
     )
 
 
-def _grid_points(shape: tuple[int, ...], cell: Floats) -> Floats:
+def grid_points(shape: tuple[int, ...], cell: Floats) -> Floats:
+    """Points (n, 3), Å, of a regular grid of a cell, the last index running fastest."""
     axes = [np.arange(n) / n for n in shape]
     return np.asarray(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3) @ cell)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from search import _spline
+from search._surface_bands import relax_on_surface
 from search.lattice import Floats, Ints
 
 Complexes = NDArray[np.complex128]
@@ -97,6 +98,31 @@ class Surface:
             first[:, None] * gradients,
             first[:, None, None] * hessians + second[:, None, None] * outer,
         )
+
+    def relax_bands(
+        self, positions: Floats, spring: float, fmax: float, steps: int, longest: float
+    ) -> tuple[Floats, Floats]:
+        """Climbing bands (b, m, 3), Å, moved in place; energies (b, m), eV, largest forces (b,), eV/Å."""
+        energies, left = np.empty(positions.shape[:2]), np.empty(len(positions))
+        transform = np.array([self.transform.origin, self.transform.width, self.transform.wall])
+        relax_on_surface(
+            self.coefficients,
+            self.inverse,
+            transform,
+            positions,
+            energies,
+            spring,
+            fmax,
+            steps,
+            longest,
+            left,
+        )
+        return energies, left
+
+    def nearby(self, position: Floats) -> Floats | None:
+        """The critical point (3,), Å, that Newton's method finds within two knots of a position (3,), Å."""
+        s = np.ascontiguousarray(position @ self.inverse)
+        return np.asarray(s @ self.cell) if _spline.newton(self.coefficients, s, 2.0) else None
 
 
 def fit_spline(values: Floats, cell: Floats, transform: Transform) -> Surface:

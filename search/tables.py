@@ -10,7 +10,8 @@ def sites_table(network: Graph) -> pd.DataFrame:
     """Sites in the order of the graph.
 
     Columns: site, energy_eV, relative_energy_eV (above the lowest), x_A, y_A, z_A, a, b, c (fractional),
-    hops (leaving it), lowest_barrier_eV (NaN for a site without hops).
+    orbit (equal for sites equal by symmetry, -1 where unknown), hops (leaving it), lowest_barrier_eV (NaN for
+    a site without hops).
     """
     nodes = list(network.nodes(data=True))
     cell = np.asarray(network.graph["cell"], dtype=np.float64)
@@ -25,6 +26,7 @@ def sites_table(network: Graph) -> pd.DataFrame:
             "relative_energy_eV": energies - energies.min(initial=np.inf),
             **{f"{axis}_A": positions[:, i] for i, axis in enumerate("xyz")},
             **{axis: fractional[:, i] for i, axis in enumerate("abc")},
+            "orbit": [data.get("orbit", -1) for _, data in nodes],
             "hops": [len(row) for row in barriers],
             "lowest_barrier_eV": [min(row, default=np.nan) for row in barriers],
         }
@@ -35,7 +37,7 @@ def hops_table(network: Graph) -> pd.DataFrame:
     """Directed hops in the order of the graph.
 
     Columns: source, target, key, image_a, image_b, image_c, distance_A, barrier_eV, prefactor_Hz,
-    saddle_energy_eV, saddle_x_A, saddle_y_A, saddle_z_A, converged, method.
+    saddle_energy_eV, saddle_x_A, saddle_y_A, saddle_z_A, converged, method, orbit.
     """
     cell = np.asarray(network.graph["cell"], dtype=np.float64)
     rows = []
@@ -58,6 +60,7 @@ def hops_table(network: Graph) -> pd.DataFrame:
                 **{f"saddle_{axis}_A": saddle[i] for i, axis in enumerate("xyz")},
                 "converged": data.get("converged", True),
                 "method": data.get("method", ""),
+                "orbit": data.get("orbit", -1),
             }
         )
     columns = ["source", "target", "key", "image_a", "image_b", "image_c", "distance_A", "barrier_eV"]

@@ -31,7 +31,7 @@ def main() -> None:
         part = LabelSet(grid[:count], training.provenance)
         potential = train_guest(
             host, config.guest, functions, part.positions, part.energies, part.gradients,
-            config.network.settings(), seed=config.seed,
+            config.network.settings(symmetric=False), seed=config.seed,
         )  # fmt: skip
         report = training_report(potential, host, part, test, lowest)
         row = {

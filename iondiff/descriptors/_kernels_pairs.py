@@ -305,10 +305,11 @@ def _weigh(group, base, row, n, slopes, integers, reals, work):
         third = zero
         if narrow:
             third = energy * load(work, base + _THIRD * row + p)
-            if shift == 0.0:
-                third = third - by_eta * 2.0
-            else:
-                third = third + by_eta * load(work, base + _STRETCH * row + p)
+            third = (
+                third - by_eta * 2.0
+                if shift == 0.0
+                else third + by_eta * load(work, base + _STRETCH * row + p)
+            )
         mix = by_cosine * load(work, base + _INVERSES * row + p) - third
         store(work, base + _ARMS * row + p, energy)
         # Without a shift −2ηr pulls on all sides alike, so that the arms' share rides on the third side's.

@@ -68,6 +68,8 @@ def default_set(
     species = sorted(set(species), key=lambda s: atomic_numbers.get(s, 0))
     if not species or radial < 1:
         raise PotentialError(f"species are {species} and radial is {radial}; wanted at least one of each")
+    if not 0 < cutoff < np.inf:
+        raise PotentialError(f"cutoff is {cutoff} Å; wanted a positive number")
     starts = {
         frozenset(pair): 0.8 * sum(covalent_radii[atomic_numbers[s]] for s in pair)
         for pair in itertools.combinations_with_replacement(species, 2)

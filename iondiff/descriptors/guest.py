@@ -12,6 +12,8 @@ from iondiff.descriptors.bins import PeriodicBins
 from iondiff.descriptors.symmetry_functions import DescriptorSet
 from iondiff.errors import HostError, PotentialError
 
+_LARGEST_LENGTH = 1e6  # Å
+
 
 class HostNeighbours:
     """A host sorted into bins, for fast neighbour lists around arbitrary points.
@@ -61,6 +63,8 @@ def check_host(host: Atoms) -> None:
         raise HostError("the host has no atoms; wanted a periodic structure")
     if not np.isfinite(host.positions).all() or not np.isfinite(host.cell.array).all():
         raise HostError("the host has positions or cell vectors that are not finite numbers")
+    if max(np.abs(host.positions).max(), np.abs(host.cell.array).max()) > _LARGEST_LENGTH:
+        raise HostError(f"the host has positions or cell vectors longer than {_LARGEST_LENGTH:g} Å; wanted Å")
     if abs(host.cell.volume) < 1e-6:
         raise HostError(
             "the host has no cell (volume 0 Å³); wanted three lattice vectors: set them in the structure file"

@@ -2,6 +2,8 @@
 
 from iondiff.dynamics.ensembles import Ensemble
 from iondiff.dynamics.lammps import export_lammps
+from iondiff.dynamics.melt_quench import Protocol, Quenched, melt_quench, quench_series, relax
+from iondiff.dynamics.packing import random_packing
 from iondiff.dynamics.replicas import run_replicas
 from iondiff.dynamics.runner import Run, run
 from iondiff.dynamics.schedules import Ramp
@@ -14,12 +16,18 @@ __all__ = [
     "EnergyCheck",
     "Ensemble",
     "MDUnstable",
+    "Protocol",
+    "Quenched",
     "Ramp",
     "Run",
     "Trajectory",
     "TrajectoryWriter",
     "check_timestep",
     "export_lammps",
+    "melt_quench",
+    "quench_series",
+    "random_packing",
+    "relax",
     "run",
     "run_replicas",
 ]

@@ -71,8 +71,8 @@ def load(
         log = arrays["log"]
     except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DynamicsError(
-            f"{path} is not a checkpoint of a run, or is damaged ({error}); remove it together with its trajectory "
-            "to start anew"
+            f"{path} is not a checkpoint of a run, or is damaged ({error}); remove it together with its "
+            "trajectory to start anew"
         ) from error
     theirs = head["identity"]
     differ = sorted(name for name in {*identity, *theirs} if identity.get(name) != theirs.get(name))
@@ -81,7 +81,7 @@ def load(
             f"{name} ({theirs.get(name)!r} there, {identity.get(name)!r} here)" for name in differ
         )
         raise DynamicsError(
-            f"checkpoint {path} belongs to another run, which differs in {details}; remove it together with its "
-            "trajectory, or name other files"
+            f"checkpoint {path} belongs to another run, which differs in {details}; remove it together with "
+            "its trajectory, or name other files"
         )
     return state, memory, log, written

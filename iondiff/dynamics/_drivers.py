@@ -1,4 +1,4 @@
-"""Who computes the forces: a compiled potential inside the compiled loop, or an ASE calculator called from Python."""
+"""Who computes the forces: a compiled potential in the compiled loop, or an ASE calculator from Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from iondiff.dynamics import _loop
 from iondiff.dynamics._integrators import FINE, POTENTIAL, Rules, State, first_half, second_half
 from iondiff.errors import CalculatorError, DynamicsError
-from iondiff.neighbours import neighbour_table
+from iondiff.neighbours import neighbour_table, stretched
 from iondiff.potentials import HDNNP
 from iondiff.potentials.calculator import PotentialCalculator
 from iondiff.potentials.compiled import CompiledPotential
@@ -40,6 +40,7 @@ class Driver(Protocol):
 
     def identity(self) -> str: ...
     def begin(self, state: State) -> None: ...
+    def evaluate(self, state: State) -> None: ...
     def memory(self) -> dict[str, np.ndarray]: ...
     def recall(self, memory: dict[str, np.ndarray]) -> None: ...
     def advance(
@@ -73,7 +74,7 @@ class CompiledDriver:
             np.ascontiguousarray(atoms.cell.array).copy(),
             np.ascontiguousarray(atoms.pbc),
             np.array([float(potential.cutoff), float(skin)]),
-            np.zeros(1, np.int64),
+            np.ones(1, np.int64),
         )
         self.table = self._table()
 
@@ -94,6 +95,15 @@ class CompiledDriver:
             state.positions, state.cell, self.species, *self.table, self.integers, self.reals,
             state.forces, state.energies, state.virial,
         )  # fmt: skip
+
+    def evaluate(self, state: State) -> None:
+        """Forces of any configuration, from a list made anew where the old one is stale."""
+        near = self.near
+        if stretched(state.positions, near.reference, state.cell, near.reference_cell, *near.ranges):
+            self.recall({
+                "reference": state.positions, "reference_cell": state.cell, "builds": near.builds + 1,
+            })  # fmt: skip
+        self.begin(state)
 
     def memory(self) -> dict[str, np.ndarray]:
         """Where the neighbour list was made: the order of its entries decides the last bits of the forces."""
@@ -153,6 +163,10 @@ class CalculatorDriver:
         """Forces of the first configuration."""
         self._forces(state, stress=self.has_pressure)
 
+    def evaluate(self, state: State) -> None:
+        """Forces of any configuration."""
+        self._forces(state, stress=False)
+
     def memory(self) -> dict[str, np.ndarray]:
         """Nothing of its own."""
         return {}
@@ -177,7 +191,8 @@ class CalculatorDriver:
             self.has_pressure = False
         except Exception as error:
             raise CalculatorError(
-                f"calculator {self.name} failed at step {int(state.counter[0]) + 1} ({type(error).__name__}: {error})"
+                f"calculator {self.name} failed at step {int(state.counter[0]) + 1} "
+                f"({type(error).__name__}: {error})"
             ) from error
 
     def advance(
@@ -219,6 +234,6 @@ def make_driver(source: Any, atoms: Atoms, skin: float, needs_stress: bool) -> D
     if isinstance(source, GetPropertiesMixin):
         return CalculatorDriver(source, atoms, needs_stress)
     raise DynamicsError(
-        f"potential is {type(source).__name__}; wanted a compiled potential (species, cutoff, compiled()) or an ASE "
-        "calculator, here or as atoms.calc"
+        f"potential is {type(source).__name__}; wanted a compiled potential (species, cutoff, compiled()) or "
+        "an ASE calculator, here or as atoms.calc"
     )

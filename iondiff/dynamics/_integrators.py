@@ -1,16 +1,20 @@
 """One step of molecular dynamics in two halves around the forces; pure compiled functions over arrays.
 
-Units inside: Å, eV, amu, and the time that makes them fit, Å √(amu/eV) = 10.18 fs, as in ASE. In formulas a step is
-a product of exact sub-steps: B kicks velocities, A moves atoms, O mixes noise in, T is a thermostat, V moves the cell.
+Units inside: Å, eV, amu, and the time that makes them fit, Å √(amu/eV) = 10.18 fs, as in ASE. In formulas
+a step is a product of exact sub-steps: B kicks velocities, A moves atoms, O mixes noise in, T is a
+thermostat, V moves the cell.
 
-=================  =============================================================================================
-velocity Verlet    B/2 A B/2
-Langevin           B/2 A/2 O A/2 B/2 (Leimkuhler and Matthews, Appl. Math. Res. Express 2013, 34)
-Bussi              B/2 A B/2 T (Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101 (2007))
-Nosé-Hoover        T/2 B/2 A B/2 T/2, chains (Martyna, Klein and Tuckerman, J. Chem. Phys. 97, 2635 (1992))
-cell               B/2 V A B/2 T (Bernetti and Bussi, J. Chem. Phys. 153, 114107 (2020); every component of the
-                   strain: Del Tatto, Raiteri, Bonfanti and Bussi, Appl. Sci. 12, 1139 (2022))
-=================  =============================================================================================
+Velocity Verlet
+    B/2 A B/2
+Langevin
+    B/2 A/2 O A/2 B/2 (Leimkuhler and Matthews, Appl. Math. Res. Express 2013, 34)
+Bussi
+    B/2 A B/2 T (Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101 (2007))
+Nosé-Hoover
+    T/2 B/2 A B/2 T/2, chains (Martyna, Klein and Tuckerman, J. Chem. Phys. 97, 2635 (1992))
+moving cell
+    B/2 V A B/2 T (Bernetti and Bussi, J. Chem. Phys. 153, 114107 (2020); every component of the strain:
+    Del Tatto, Raiteri, Bernetti and Bussi, Appl. Sci. 12, 1139 (2022))
 """
 
 import math
@@ -33,7 +37,8 @@ STEP, TAU, CELL_TAU, COMPRESSIBILITY, HOTTEST, SMALLEST, LARGEST, LONGEST = rang
 FINE, TOO_FAR, TOO_HOT, NOT_FINITE, BAD_VOLUME, LOST = range(6)
 
 CHAIN = 3  # thermostats in a Nosé-Hoover chain
-_TIDY = 50  # steps between removals of what rounding and forces that do not sum to zero gave to the centre of mass
+#: Steps between removals of what rounding, and forces that do not sum to zero, gave to the centre of mass.
+_TIDY = 50
 
 
 class State(NamedTuple):

@@ -36,10 +36,10 @@ class Near(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What :func:`iondiff.neighbours.neighbour_table` returns."""
+    """What :func:`iondiff.neighbours.neighbour_table` returns, in its order."""
 
     first: np.ndarray
-    index: np.ndarray
+    neighbour: np.ndarray
     image: np.ndarray
 
 
@@ -85,6 +85,7 @@ def write_row(log, row, state, rules):
         float64[:, ::1],
     ),
     cache=True,
+    nogil=True,
 )
 def advance(kernel, integers, reals, species, state, rules, near, table, steps, log_every, log):
     """Take `steps` steps, or fewer where something goes wrong.
@@ -111,7 +112,7 @@ def advance(kernel, integers, reals, species, state, rules, near, table, steps, 
             state.cell,
             species,
             table.first,
-            table.index,
+            table.neighbour,
             table.image,
             integers,
             reals,

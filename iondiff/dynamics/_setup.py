@@ -55,8 +55,8 @@ def check_structure(atoms: Atoms, open_boundaries: bool, moves_cell: bool) -> No
         j = int(index[0])
         apart = float(np.linalg.norm(atoms.positions[j] + image[0] @ atoms.cell.array - atoms.positions[i]))
         raise HostError(
-            f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) overlap: they are {apart:.3f} Å apart, and "
-            f"{len(index) // 2} pairs are nearer than {CLOSEST} Å; relax or repair the structure"
+            f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) overlap: they are {apart:.3f} Å "
+            f"apart, and {len(index) // 2} pairs are nearer than {CLOSEST} Å; relax or repair the structure"
         )
 
 
@@ -72,7 +72,8 @@ def mobile_atoms(atoms: Atoms) -> np.ndarray:
     for constraint in atoms.constraints:
         if not isinstance(constraint, FixAtoms):
             raise DynamicsError(
-                f"the structure has the constraint {type(constraint).__name__}; only FixAtoms can be kept here"
+                f"the structure has the constraint {type(constraint).__name__}; only FixAtoms can be kept "
+                "here"
             )
         mobile[constraint.get_indices()] = False
     return mobile
@@ -88,7 +89,7 @@ def make_rules(
     still: bool,
     bounds: tuple[float | None, tuple[float, float], float],
 ) -> Rules:
-    """Parameters of the compiled step; `bounds` are temperature (K), volume (ratios) and the longest move (Å)."""
+    """Parameters of the compiled step; `bounds`: temperature (K), volume (ratios), the longest move (Å)."""
     mobile = mobile_atoms(atoms)
     if ensemble.moves_cell and not mobile.all():
         raise DynamicsError(
@@ -98,8 +99,8 @@ def make_rules(
     freedom = 3 * int(mobile.sum()) - (3 if still else 0)
     if freedom <= 0:
         raise DynamicsError(
-            "no atom can move: with the centre of mass at rest and fixed atoms taken away no degree of freedom is "
-            "left; pass fix_centre_of_mass=False or free some atoms"
+            "no atom can move: with the centre of mass at rest and fixed atoms taken away no degree of "
+            "freedom is left; pass fix_centre_of_mass=False or free some atoms"
         )
     hottest, (smallest, largest), longest = bounds
     if hottest is None:

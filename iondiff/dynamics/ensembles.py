@@ -29,8 +29,8 @@ class Ensemble:
     Attributes
     ----------
     thermostat
-        ``"none"``, ``"langevin"`` (local friction, BAOAB), ``"bussi"`` (stochastic velocity rescaling: canonical
-        and hardly felt by diffusion) or ``"nose-hoover"`` (deterministic chains).
+        ``"none"``, ``"langevin"`` (local friction, BAOAB), ``"bussi"`` (stochastic velocity rescaling:
+        canonical and hardly felt by diffusion) or ``"nose-hoover"`` (deterministic chains).
     cell
         ``"fixed"``; ``"isotropic"``: one stochastic scale; ``"anisotropic"``: three, angles kept;
         ``"flexible"``: all six components of the strain.
@@ -59,8 +59,8 @@ class Ensemble:
                 raise DynamicsError(f"{name} is {value}; wanted a positive number")
         if self.cell != "fixed" and self.thermostat in {"none", "nose-hoover"}:
             raise DynamicsError(
-                f"a cell that moves with thermostat {self.thermostat!r}; the cell takes stochastic steps at a "
-                "temperature, so that its thermostat has to be 'bussi' or 'langevin'"
+                f"a cell that moves with thermostat {self.thermostat!r}; the cell takes stochastic steps at "
+                "a temperature, so that its thermostat has to be 'bussi' or 'langevin'"
             )
 
     @property

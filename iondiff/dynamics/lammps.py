@@ -1,14 +1,16 @@
 """The same protocol for LAMMPS: data file, potential in n2p2's format, input script.
 
-Thermostats become LAMMPS's own: ``"bussi"`` is ``fix temp/csvr``, ``"langevin"`` ``fix langevin``, ``"nose-hoover"``
-``fix nvt``, a moving cell ``fix npt`` (same ensemble, deterministic cell). Random numbers differ, so that stochastic
-runs agree in distribution; ``"nve"`` and ``"nose-hoover"`` agree step by step.
+Thermostats become LAMMPS's own: ``"bussi"`` is ``fix temp/csvr``, ``"langevin"`` ``fix langevin``,
+``"nose-hoover"``
+``fix nvt``, a moving cell ``fix npt`` (same ensemble, deterministic cell). Random numbers differ, so that
+stochastic runs agree in distribution; ``"nve"`` and ``"nose-hoover"`` agree step by step.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -54,7 +56,8 @@ def export_lammps(
 ) -> Path:
     """Write ``structure.data``, ``potential/`` and ``in.lammps``, which repeat :func:`iondiff.dynamics.run`.
 
-    Run it with ``lmp -in in.lammps`` in `directory`; ``pair_style hdnnp`` needs a LAMMPS with the package ML-HDNNP.
+    Run it with ``lmp -in in.lammps`` in `directory`; ``pair_style hdnnp`` needs a LAMMPS with the package
+    ML-HDNNP.
 
     Parameters
     ----------
@@ -99,8 +102,8 @@ def export_lammps(
     if pair is None:
         if not isinstance(potential, _Exportable):
             raise DynamicsError(
-                f"potential {type(potential).__name__} has no n2p2 format that LAMMPS could read; export an HDNNP, or "
-                "pass pair=[...] with LAMMPS commands"
+                f"potential {type(potential).__name__} has no n2p2 format that LAMMPS could read; export an "
+                "HDNNP, or pass pair=[...] with LAMMPS commands"
             )
         potential.export_n2p2(directory / "potential")
         pair = [
@@ -118,22 +121,22 @@ def export_lammps(
 
 
 def lammps_frame(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower triangular cell with positive diagonal, and the orthogonal matrix that turns row vectors into its frame."""
+    """Lower triangular cell with positive diagonal, and the matrix that turns row vectors into its frame."""
     turned, lower = np.linalg.qr(cell.T)
     signs = np.sign(np.diag(lower))
-    return np.tril((lower.T * signs)), turned * signs
+    return np.tril(lower.T * signs), turned * signs
 
 
 def _data(atoms: Atoms, velocities: np.ndarray, species: tuple[str, ...]) -> str:
     """LAMMPS data file, units metal, atom style atomic; all digits."""
     cell, turn = lammps_frame(np.asarray(atoms.cell.array))
     kinds = species_indices(atoms.get_chemical_symbols(), species) + 1
-    masses = {}
+    masses: dict[int, float] = {}
     for kind, mass in zip(kinds, atoms.get_masses(), strict=True):
         if abs(masses.setdefault(int(kind), mass) - mass) > 1e-9:
             raise DynamicsError(
-                f"atoms of {species[kind - 1]} have different masses ({masses[int(kind)]:g} and {mass:g} amu); "
-                "LAMMPS takes one an element"
+                f"atoms of {species[kind - 1]} have different masses ({masses[int(kind)]:g} and {mass:g} "
+                "amu); LAMMPS takes one an element"
             )
     fractional = np.linalg.solve(np.asarray(atoms.cell.array).T, atoms.positions.T).T
     whole = np.floor(fractional).astype(int) * atoms.pbc
@@ -178,7 +181,7 @@ def _segments(
     }
     edges = sorted({0, steps, *(corner for corner in corners if 0 < corner < steps)})
     pieces = []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         at = np.array([begin, end]) * timestep_fs * 1e-3
         pieces.append((end - begin, *np.interp(at, *warm.T), *np.interp(at, *squeezed.T)))
     return pieces

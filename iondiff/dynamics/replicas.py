@@ -14,7 +14,7 @@ from ase import Atoms
 
 from iondiff.dynamics.runner import Run, run
 from iondiff.errors import DynamicsError, MDUnstable
-from iondiff.sampling._workers import local_pool
+from iondiff.processes import local_pool
 
 
 def run_replicas(
@@ -41,7 +41,7 @@ def run_replicas(
     seed
         Replica k has a seed derived from this one and k, whatever the number of workers.
     folder
-        Where ``replica-000.traj`` and so on are written (and gone on from); no trajectories when not given.
+        Where ``replica-000.iontraj`` and so on are written (and gone on from); no trajectories when not given.
     workers
         Processes; as many as there are processors when not given.
     executor
@@ -57,7 +57,8 @@ def run_replicas(
     Raises
     ------
     MDUnstable
-        A replica left its bounds; raised after the others have ended, with the number of the replica in its sentence.
+        A replica left its bounds; raised after the others have ended, with the number of the replica in its
+        sentence.
     """
     structures = [atoms] if isinstance(atoms, Atoms) else list(atoms)
     lists = {name: value for name, value in options.items() if isinstance(value, list)}
@@ -65,7 +66,8 @@ def run_replicas(
     count = n_replicas if n_replicas is not None else max(lengths, default=len(structures))
     if count < 1 or lengths - {count}:
         raise DynamicsError(
-            f"{count} replicas, but lists of {sorted(lengths)} structures or options; wanted one value, or one for each"
+            f"{count} replicas, but lists of {sorted(lengths)} structures or options; wanted one value, or "
+            "one for each"
         )
     seeds = [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(count)]
     tasks = []
@@ -73,12 +75,10 @@ def run_replicas(
         chosen = {name: value[k] if name in lists else value for name, value in options.items()}
         chosen["seed"] = seeds[k]
         if folder is not None:
-            chosen["trajectory"] = Path(folder) / f"replica-{k:03d}.traj"
+            chosen["trajectory"] = Path(folder) / f"replica-{k:03d}.iontraj"
         tasks.append((structures[k % len(structures)], potential, chosen))
     workers = min(count, workers or os.cpu_count() or 1)
-    door: AbstractContextManager[Executor] = (
-        local_pool(workers) if executor is None else nullcontext(executor)
-    )
+    door: AbstractContextManager[Any] = local_pool(workers) if executor is None else nullcontext(executor)
     with door as pool:
         return _gather([pool.submit(_one, *task) for task in tasks])
 

@@ -56,9 +56,9 @@ class Run:
     atoms
         Last configuration, unwrapped, with velocities.
     log
-        Table: `step`, `time_ps`, `temperature_K`, `potential_eV`, `kinetic_eV`, `volume_A3`, `pressure_GPa` (where the
-        potential has one), `target_K`; and with a fixed cell `conserved_eV`: energy less the heat of the thermostat,
-        which an exact integrator would keep.
+        Table: `step`, `time_ps`, `temperature_K`, `potential_eV`, `kinetic_eV`, `volume_A3`, `pressure_GPa`
+        (where the potential has one), `target_K`; and with a fixed cell `conserved_eV`: energy less the heat
+        of the thermostat, which an exact integrator would keep.
     trajectory
         The file, or None; `frames()` opens it.
     steps
@@ -86,12 +86,12 @@ class Run:
         """
         if self.trajectory is None:
             raise DynamicsError(
-                "this run wrote no trajectory; pass trajectory='run.traj' to iondiff.dynamics.run"
+                "this run wrote no trajectory; pass trajectory='run.iontraj' to iondiff.dynamics.run"
             )
         return Trajectory(self.trajectory)
 
     @property
-    def drift_meV_per_atom_ps(self) -> float:
+    def drift_meV_per_atom_ps(self) -> float:  # noqa: N802 - the unit keeps its spelling
         """Slope of the conserved energy: how much heat the time step makes.
 
         Raises
@@ -101,7 +101,8 @@ class Run:
         """
         if "conserved_eV" not in self.log or len(self.log) < 3:
             raise DynamicsError(
-                "an energy drift needs a fixed cell and at least three rows of log; use a longer run or log_every"
+                "an energy drift needs a fixed cell and at least three rows of log; use a longer run or "
+                "log_every"
             )
         slope = np.polyfit(self.log["time_ps"], self.log["conserved_eV"], 1)[0]
         return float(slope) * 1000.0 / len(self.atoms)
@@ -190,7 +191,7 @@ def run(
     precision_A: float = 1e-6,
     fix_centre_of_mass: bool = True,
     open_boundaries: bool = False,
-    skin_A: float = 0.6,
+    skin_A: float = 0.8,
     max_temperature: float | None = None,
     volume_bounds: tuple[float, float] = (0.3, 3.0),
     longest_move_A: float = 0.5,
@@ -205,17 +206,19 @@ def run(
     Parameters
     ----------
     atoms
-        Structure. Its velocities are used if it has any, else Maxwell's at the first temperature; `FixAtoms` is kept.
+        Structure. Its velocities are used if it has any, else Maxwell's at the first temperature; `FixAtoms`
+        is kept.
     potential
-        A compiled potential (nothing returns to Python between frames) or an ASE calculator; `atoms.calc` when not
-        given.
+        A compiled potential (nothing returns to Python between frames) or an ASE calculator; `atoms.calc`
+        when not given.
     ensemble
         ``"nve"``, ``"nvt"`` (Bussi), ``"langevin"``, ``"nose-hoover"``, ``"npt"``, ``"npt-anisotropic"``,
         ``"npt-flexible"``, or an :class:`iondiff.dynamics.Ensemble` with times of one's own.
     timestep_fs
         fs.
     n_steps
-        How many; a ramp with a duration of its own (:meth:`Ramp.rate`, :meth:`Ramp.table`) decides it when not given.
+        How many; a ramp with a duration of its own (:meth:`Ramp.rate`, :meth:`Ramp.table`) decides it when
+        not given.
     temperature, pressure_GPa
         K and GPa; a number, a pair (start, stop) over the run, or a :class:`iondiff.dynamics.Ramp`.
     seed
@@ -243,10 +246,11 @@ def run(
     watch
         Called with every frame; a sentence stops the run with it as the reason.
     max_extrapolations
-        Of an :class:`iondiff.potentials.HDNNP`: the run stops at a frame where more symmetry functions than this
-        (all atoms together) are outside the range of the training.
+        Of an :class:`iondiff.potentials.HDNNP`: the run stops at a frame where more symmetry functions than
+        this (all atoms together) are outside the range of the training.
     unstable_frames
-        Extended XYZ for the last good and the offending configuration of a run that left its bounds, for labelling.
+        Extended XYZ for the last good and the offending configuration of a run that left its bounds, for
+        labelling.
     checkpoint_seconds
         Seconds between checkpoints.
     progress
@@ -317,8 +321,8 @@ def schedules(ensemble: Ensemble, temperature: Any, pressure_GPa: Any) -> tuple[
 
 
 def check_numbers(
-    timestep_fs: float, n_steps: int | None, every: int, log_every: int | None, precision_A: float, skin_A: float,
-    seed: int, *ramps: Ramp,
+    timestep_fs: float, n_steps: int | None, every: int, log_every: int | None, precision_A: float, skin_A:
+    float, seed: int, *ramps: Ramp,
 ) -> int:  # fmt: skip
     """Refuse numbers that mean nothing; the number of steps, from a ramp where it is not given."""
     for name, value in (("timestep_fs", timestep_fs), ("precision_A", precision_A), ("skin_A", skin_A)):
@@ -356,26 +360,34 @@ def _open_files(
         if wanted is not None and not wanted.absolute().parent.is_dir():
             raise DynamicsError(f"the folder of {wanted} does not exist; make it first")
     if job.checkpoint is not None and job.checkpoint.exists():
-        state, memory, log, written = _checkpoint.load(job.checkpoint, job.identity)
-        if state.counter[0] > job.n_steps:
+        _go_on(job, path, job.checkpoint, header)
+    else:
+        _begin(job, path, header)
+
+
+def _go_on(job: _Job, path: Path | None, checkpoint: Path, header: dict[str, Any]) -> None:
+    state, memory, log, written = _checkpoint.load(checkpoint, job.identity)
+    if state.counter[0] > job.n_steps:
+        raise DynamicsError(
+            f"checkpoint {checkpoint} is at step {int(state.counter[0])}, beyond n_steps={job.n_steps}; ask "
+            "for more steps or name another file"
+        )
+    if written is not None and path is not None:
+        if not path.exists() or path.stat().st_size < written[0]:
             raise DynamicsError(
-                f"checkpoint {job.checkpoint} is at step {int(state.counter[0])}, beyond n_steps={job.n_steps}; "
-                "ask for more steps or name another file"
+                f"checkpoint {checkpoint} goes on a trajectory of at least {written[0]} bytes, but {path} is "
+                "missing or shorter; put it back, or remove the checkpoint to start anew"
             )
-        if written is not None and path is not None:
-            if not path.exists() or path.stat().st_size < written[0]:
-                raise DynamicsError(
-                    f"checkpoint {job.checkpoint} goes on a trajectory of at least {written[0]} bytes, but {path} is "
-                    "missing or shorter; put it back, or remove the checkpoint to start anew"
-                )
-            job.writer = TrajectoryWriter(path, header, written)
-        job.state, job.rows = state, [log]
-        job.driver.recall(memory)
-        return
+        job.writer = TrajectoryWriter(path, header, written)
+    job.state, job.rows = state, [log]
+    job.driver.recall(memory)
+
+
+def _begin(job: _Job, path: Path | None, header: dict[str, Any]) -> None:
     if path is not None and path.exists() and path.stat().st_size and not _only_beginning(path):
         raise DynamicsError(
-            f"{path} exists already, and there is no checkpoint {job.checkpoint} to go on from; remove it or name "
-            "another file"
+            f"{path} exists already, and there is no checkpoint {job.checkpoint} to go on from; remove it or "
+            "name another file"
         )
     job.driver.begin(job.state)
     job.rows = [np.zeros((1, _loop.COLUMNS))]
@@ -396,7 +408,8 @@ def _extrapolation_watch(potential: Any, atoms: Atoms, most: int, other: Watch |
     source = source.potential if isinstance(source, PotentialCalculator) else source
     if not isinstance(source, HDNNP):
         raise DynamicsError(
-            f"max_extrapolations is given, but {type(source).__name__} has no symmetry functions; it needs an HDNNP"
+            f"max_extrapolations is given, but {type(source).__name__} has no symmetry functions; it needs "
+            "an HDNNP"
         )
 
     def look(frame: Atoms) -> str | None:
@@ -404,8 +417,8 @@ def _extrapolation_watch(potential: Any, atoms: Atoms, most: int, other: Watch |
         if len(found) > most:
             worst = max(found, key=lambda one: one.excess)
             return (
-                f"step {frame.info['step']}: {len(found)} symmetry functions are outside the range of the training, "
-                f"more than {most}; the farthest: {worst}"
+                f"step {frame.info['step']}: {len(found)} symmetry functions are outside the range of the "
+                f"training, more than {most}; the farthest: {worst}"
             )
         return None if other is None else other(frame)
 
@@ -519,20 +532,20 @@ def _reason(job: _Job, status: int) -> str:
         moves = np.linalg.norm(job.state.velocities, axis=1) * job.rules.reals[0]
         worst = int(np.argmax(np.where(np.isfinite(moves), moves, np.inf)))
         return (
-            f"step {step + 1}: atom {worst} ({job.atoms.symbols[worst]}) moves {moves[worst]:.3g} Å in one step, more "
-            f"than {job.rules.reals[7]:g} Å; {hint}"
+            f"step {step + 1}: atom {worst} ({job.atoms.symbols[worst]}) moves {moves[worst]:.3g} Å in one "
+            f"step, more than {job.rules.reals[7]:g} Å; {hint}"
         )
     if status == TOO_HOT:
         now = 2.0 * job.state.scalars[KINETIC] / (job.rules.integers[2] * units.kB)
         return (
-            f"step {step}: the temperature is {now:.0f} K, above the bound of {job.rules.reals[4] / units.kB:.0f} K; "
-            f"{hint}"
+            f"step {step}: the temperature is {now:.0f} K, above the bound of "
+            f"{job.rules.reals[4] / units.kB:.0f} K; {hint}"
         )
     if status == BAD_VOLUME:
         ratio = volume(job.state.cell) / job.atoms.get_volume()
         return (
-            f"step {step + 1}: the volume is {ratio:.2f} of the first one, outside its bounds; the pressure, the "
-            "compressibility given, or the potential far from its training may be the cause"
+            f"step {step + 1}: the volume is {ratio:.2f} of the first one, outside its bounds; the pressure, "
+            "the compressibility given, or the potential far from its training may be the cause"
         )
     if status == NOT_FINITE:
         return f"step {step}: energy or velocities are not finite numbers; {hint}"

@@ -48,11 +48,11 @@ class Ramp:
 
     @classmethod
     def rate(cls, start: float, stop: float, per_second: float) -> Ramp:
-        """From `start` to `stop` at a rate whose sign does not matter, for example 1e13 K/s, then constant."""
+        """From `start` to `stop` at a rate of either sign, for example 1e13 K/s, then constant."""
         if not (math.isfinite(per_second) and per_second != 0 and start != stop):
             raise DynamicsError(
-                f"a ramp from {start} to {stop} at a rate of {per_second} per second; wanted two different values "
-                "and a finite rate other than 0"
+                f"a ramp from {start} to {stop} at a rate of {per_second} per second; wanted two different "
+                "values and a finite rate other than 0"
             )
         return cls(((0.0, float(start)), (abs((stop - start) / per_second) * 1e12, float(stop))))
 
@@ -76,14 +76,13 @@ class Ramp:
 
 def as_ramp(name: str, value: object, lowest: float) -> Ramp:
     """A number, a pair (start, stop) or a ramp, checked."""
+    ramp = None
     if isinstance(value, Ramp):
         ramp = value
     elif isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        ramp = Ramp(((0.0, float(value)),)) if math.isfinite(float(value)) else None  # type: ignore[assignment]
+        ramp = Ramp(((0.0, float(value)),)) if math.isfinite(float(value)) else None
     elif isinstance(value, tuple | list) and len(value) == 2 and not isinstance(value[0], tuple | list):
         ramp = Ramp.linear(value[0], value[1])
-    else:
-        ramp = None  # type: ignore[assignment]
     if ramp is None:
         raise DynamicsError(
             f"{name} is {value!r}; wanted a number, a pair (start, stop) or an iondiff.dynamics.Ramp"

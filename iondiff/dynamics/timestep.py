@@ -10,9 +10,8 @@ from ase import Atoms
 
 from iondiff.dynamics.runner import run
 
-#: meV per atom: RMS of the conserved energy about its line at 1000 steps; and per ps: its slope.
-LARGEST_NOISE = 1.0
-LARGEST_DRIFT = 0.1
+LARGEST_NOISE = 0.05  # of the conserved energy, relative to the fluctuations of the kinetic energy
+LARGEST_DRIFT = 0.1  # meV per atom and ps
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,19 @@ class EnergyCheck:
 
     @property
     def good(self) -> bool:
-        """Drift and noise below what thermostats and free energies notice."""
+        """Drift below what a thermostat notices, noise below a twentieth of the kinetic energy's."""
         drift = abs(self.drift_meV_per_atom_ps) - 2.0 * self.drift_error
-        return drift < LARGEST_DRIFT and self.noise_meV_per_atom < LARGEST_NOISE
+        return (
+            drift < LARGEST_DRIFT
+            and self.noise_meV_per_atom < LARGEST_NOISE * self.kinetic_noise_meV_per_atom
+        )
 
     def __str__(self) -> str:
         verdict = "fine" if self.good else "too long; try a shorter one"
         return (
-            f"{self.timestep_fs:g} fs: drift {self.drift_meV_per_atom_ps:.2g} ± {self.drift_error:.1g} meV/atom/ps, "
-            f"noise {self.noise_meV_per_atom:.2g} meV/atom; {verdict}"
+            f"{self.timestep_fs:g} fs: drift {self.drift_meV_per_atom_ps:.2g} ± {self.drift_error:.1g} "
+            f"meV/atom/ps, noise {self.noise_meV_per_atom:.2g} of {self.kinetic_noise_meV_per_atom:.2g} "
+            f"meV/atom; {verdict}"
         )
 
 

@@ -1,10 +1,10 @@
 """Trajectories on disk: compressed chunks behind one another, each with its length and check sum.
 
-A file is a magic line, a record that describes the system, and records of frames. What a kill or a full disk leaves
-behind is whole records and at most one torn one at the end, which a reader sees, names and leaves out.
+A file is a magic line, a record that describes the system, and records of frames. What a kill or a full disk
+leaves behind is whole records and at most one torn one at the end, which a reader sees, names and leaves out.
 
-Positions are unwrapped and belong to the lattice of their own frame: ``wrapped + whole cells``. They are kept as
-integers (multiples of `precision_A`), the first of a chunk whole and the others as differences.
+Positions are unwrapped and belong to the lattice of their own frame: ``wrapped + whole cells``. They are kept
+as integers (multiples of `precision_A`), the first of a chunk whole and the others as differences.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_extxyz
 
+from iondiff.analysis.trajectory import Trajectory as AnalysisTrajectory
 from iondiff.errors import DynamicsError
 
 MAGIC = b"iondiff trajectory 1\n"
+_SCHEMA = "iondiff-trajectory/1"
 _RECORD = struct.Struct("<4sQQQI")  # tag, bytes of payload, first frame, frames, CRC-32 of all
 _HEAD, _CHUNK = b"HEAD", b"FRMS"
 _SMALLEST_DELTA = np.iinfo(np.int32)
@@ -95,8 +97,8 @@ def _crc(tag: bytes, first: int, count: int, payload: bytes) -> int:
 class TrajectoryWriter:
     """Appends frames; memory holds one chunk.
 
-    The chunk that is not full yet is written too, and replaced as it grows, so that a file always shows the last
-    frame, and its final bytes do not depend on when it was looked at or killed.
+    The chunk that is not full yet is written too, and replaced as it grows, so that a file always shows the
+    last frame, and its final bytes do not depend on when it was looked at or killed.
 
     Parameters
     ----------
@@ -170,7 +172,7 @@ def make_header(
 ) -> dict[str, Any]:
     """Header of a trajectory: the system and what the numbers mean."""
     return {
-        "schema": "iondiff-trajectory/1",
+        "schema": _SCHEMA,
         "units": {"length": "Angstrom", "time": "ps", "energy": "eV", "velocity": "Angstrom/fs"},
         "symbols": atoms.get_chemical_symbols(),
         "masses": [float(mass) for mass in masses],
@@ -235,22 +237,16 @@ class Trajectory:
 
     def _read_header(self, stream: BinaryIO, size: int) -> dict[str, Any]:
         found = self._next_record(stream, size)
-        try:
-            if isinstance(found, str) or found[0] != _HEAD:
-                raise ValueError(found)
+        if not isinstance(found, str) and found[0] == _HEAD:
             payload = stream.read(found[1].length)
-            if _crc(_HEAD, found[1].first, found[1].count, payload) != found[1].crc:
-                raise ValueError(payload)
-            header = json.loads(zlib.decompress(payload))
-            if header["schema"] != "iondiff-trajectory/1":
+            if _crc(_HEAD, found[1].first, found[1].count, payload) == found[1].crc:
+                header: dict[str, Any] = json.loads(zlib.decompress(payload))
+                if header["schema"] == _SCHEMA:
+                    return header
                 raise DynamicsError(
-                    f"trajectory {self.path} has schema {header['schema']!r}; this version reads iondiff-trajectory/1"
+                    f"trajectory {self.path} has schema {header['schema']!r}; this version reads {_SCHEMA!r}"
                 )
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
-            raise DynamicsError(
-                f"the beginning of trajectory {self.path} is damaged; no frame can be read"
-            ) from error
-        return dict(header)
+        raise DynamicsError(f"the beginning of trajectory {self.path} is damaged; no frame can be read")
 
     def _next_record(self, stream: BinaryIO, size: int) -> tuple[bytes, _Chunk] | str:
         """Tag and place of the record here, or what is wrong with it."""
@@ -351,7 +347,13 @@ class Trajectory:
             for k in range(len(chunk["step"])):
                 yield self._atoms({name: values[k] for name, values in chunk.items()})
 
-    def __getitem__(self, frame: int) -> Atoms:
+    @overload
+    def __getitem__(self, frame: int) -> Atoms: ...
+    @overload
+    def __getitem__(self, frame: slice) -> list[Atoms]: ...
+    def __getitem__(self, frame: int | slice) -> Atoms | list[Atoms]:
+        if isinstance(frame, slice):
+            return [self[k] for k in range(*frame.indices(len(self)))]
         index = range(len(self))[frame]
         (chunk,) = self.chunks(start=index, stop=index + 1)
         return self._atoms({name: values[0] for name, values in chunk.items()})
@@ -367,6 +369,31 @@ class Trajectory:
         atoms.info.update({"step": int(frame["step"]), "time_ps": float(frame["time_ps"])})
         atoms.calc = SinglePointCalculator(atoms, energy=float(frame["potential_eV"]))
         return atoms
+
+    def for_analysis(self, scratch: str | Path | None = None) -> AnalysisTrajectory:
+        """What :mod:`iondiff.analysis` takes: positions and their cells.
+
+        Parameters
+        ----------
+        scratch
+            A file for the positions (24 bytes an atom and frame), mapped instead of held in memory.
+        """
+        shape = (len(self), len(self.symbols), 3)
+        positions: np.ndarray = (
+            np.empty(shape)
+            if scratch is None
+            else np.lib.format.open_memmap(scratch, "w+", np.float64, shape)
+        )
+        at = 0
+        for chunk in self.chunks(("positions",)):
+            positions[at : at + len(chunk["positions"])] = chunk["positions"]
+            at += len(chunk["positions"])
+        cells = self.cells()
+        periodic = (bool(self.pbc[0]), bool(self.pbc[1]), bool(self.pbc[2]))
+        still = bool((cells == cells[0]).all())
+        return AnalysisTrajectory(
+            positions, cells[0] if still else cells, tuple(self.symbols), periodic, wrapped=False
+        )
 
     def export(self, path: str | Path, every: int = 1) -> None:
         """Extended XYZ, which ASE, OVITO and MDAnalysis open; one frame at a time in memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -41,7 +41,7 @@ class CompiledCalculator(Calculator):
         Å added to the cutoff of the neighbour list, which is made anew only when atoms have moved half of it.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 - ASE's
 
     def __init__(self, potential: Any, skin: float = 0.3) -> None:
         super().__init__()

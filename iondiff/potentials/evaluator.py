@@ -142,7 +142,7 @@ class Evaluator:
         if len(self.members) > 1:
             members = {
                 "member_energies": found.member_energies,
-                "member_forces": self._member_forces(s, atoms),
+                "member_forces": found.member_forces,
             }
         rows = [np.flatnonzero(s.species == k) for k in range(len(self.members[0].species))]
         values = [found.functions[r, :n] for r, n in zip(rows, self._plan.n_functions, strict=True)]
@@ -155,13 +155,6 @@ class Evaluator:
             self._extrapolations(values, rows, extrapolation),
             **members,
         )
-
-    def _member_forces(self, s: Surroundings, atoms: Atoms) -> np.ndarray:
-        """(n_members, n, 3) eV/Å."""
-        table = (s.first, s.index, s.image)
-        plans = [member.plan.with_precision(self.precision) for member in self.members]
-        answers = [engine.evaluate(p, s.positions, s.cell, atoms.pbc, s.species, table) for p in plans]
-        return np.array([answer.forces for answer in answers])
 
     def _by_torch(
         self, around: Sequence[Surroundings], structures: Sequence[Atoms], extrapolation: str

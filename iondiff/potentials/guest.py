@@ -17,6 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from iondiff.descriptors import DescriptorSet, HostNeighbours
+from iondiff.descriptors._kernels_guest import describe_points
 from iondiff.descriptors.bins import PeriodicBins
 from iondiff.errors import PotentialError
 from iondiff.files import host_fingerprint
@@ -204,6 +205,16 @@ class GuestLandscape:
         members = self._evaluate(points)[2]
         with np.errstate(invalid="ignore"):
             return np.where(np.isfinite(members[:, 0]), members.std(axis=1), np.inf)
+
+    def environments(self, points: np.ndarray) -> np.ndarray:
+        """Symmetry functions at `points` (n, 3), Å, in standard deviations of the training set: (n, m).
+
+        Places that a symmetry of the host maps onto each other have the same.
+        """
+        points = np.ascontiguousarray(points, dtype=float).reshape(-1, 3)
+        values = describe_points(points, *self._host, *self._functions)[0]
+        scaled: np.ndarray = (values - self.potential.centre) / self.potential.width
+        return scaled
 
     def _evaluate(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         points = np.ascontiguousarray(points, dtype=float)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from iondiff.potentials.rigid import RigidHost
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HDNNP:
     """A potential for all atoms of a structure.
 
@@ -80,6 +80,13 @@ class HDNNP:
                 f"energy scale {self.energy_scale} eV, shift {self.energy_shift} eV and atom energies "
                 f"{self.atom_energies.tolist()} eV; wanted finite numbers and a positive scale"
             )
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(
+            f"{element.centre} {'-'.join(map(str, network.layers))}"
+            for element, network in zip(self.descriptor.elements, self.networks, strict=True)
+        )
+        return f"HDNNP({sizes}; cutoff {self.cutoff:.3f} Å)"
 
     @property
     def species(self) -> tuple[str, ...]:

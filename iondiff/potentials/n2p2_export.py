@@ -95,7 +95,7 @@ def _settings(
         f"number_of_elements {len(elements)}",
         f"elements {' '.join(potential.species)}",
     ]
-    if potential.energy_scale != 1.0 or potential.energy_shift != 0.0:
+    if potential.energy_scale != energy or potential.energy_shift != 0.0:
         lines += [
             f"mean_energy {potential.energy_shift / energy!r}",
             f"conv_energy {energy / potential.energy_scale!r}",

@@ -52,15 +52,17 @@ def raw_functions(functions: Sequence[SymmetryFunction], edges: Edges) -> torch.
     for k, f in enumerate(functions):
         key = (f.kind, f.neighbours, f.cutoff, f.cutoff_kind, f.inner, f.core, f.r_low)
         groups.setdefault(key, []).append(k)
-    pairs: dict[float, tuple[torch.Tensor, torch.Tensor]] = {}
+    pairs: dict[tuple[object, ...], tuple[torch.Tensor, torch.Tensor]] = {}
     for members in groups.values():
         group = [functions[k] for k in members]
         if group[0].radial:
             rows, values = _radial(group, edges, r)
         else:
-            if group[0].cutoff not in pairs:
-                pairs[group[0].cutoff] = pairs_of_edges(edges.centre, r < group[0].cutoff)
-            rows, values = _angular(group, edges, r, *pairs[group[0].cutoff])
+            f = group[0]
+            support = (f.neighbours, f.cutoff, f.narrow, f.r_low)
+            if support not in pairs:
+                pairs[support] = _pairs(f, edges, r)
+            rows, values = _angular(group, edges, r, *pairs[support])
         sums = r.new_zeros(edges.n_centres, len(group)).index_add(0, rows, values)
         out = out.index_add(1, torch.tensor(members, device=r.device), sums)
     return out
@@ -114,7 +116,6 @@ def _angular(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of the centres and (n, n_group) terms of the sum over pairs of neighbours j, k."""
     f = group[0]
-    j, k = _chosen_pairs(f, edges, r, j, k)
     r_j, r_k = r[j][:, None], r[k][:, None]
     cosine = (edges.vectors[j] * edges.vectors[k]).sum(1, keepdim=True) / (r_j * r_k)
     sides = [r_j, r_k]
@@ -142,22 +143,27 @@ def _angular(
     return edges.centre[j], values
 
 
-def _chosen_pairs(
-    f: SymmetryFunction, edges: Edges, r: torch.Tensor, j: torch.Tensor, k: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pairs of the right elements inside the support."""
-    chosen = torch.ones_like(j, dtype=torch.bool)
-    if not f.weighted:
-        a, b = (atomic_numbers[s] for s in f.neighbours)
-        z_j, z_k = edges.element[j], edges.element[k]
-        chosen = ((z_j == a) & (z_k == b)) | ((z_j == b) & (z_k == a))
+def _pairs(f: SymmetryFunction, edges: Edges, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs of the right elements inside the support of an angular function."""
+    inside = r < f.cutoff
     if f.polynomial:
-        chosen = chosen & (r[j] > f.r_low) & (r[k] > f.r_low)
+        inside = inside & (r > f.r_low)
+    if f.weighted:
+        j, k = pairs_of_edges(edges.centre, inside)
+    else:
+        a, b = (atomic_numbers[s] for s in f.neighbours)
+        z = edges.element
+        j, k = pairs_of_edges(edges.centre, inside & ((z == a) | (z == b)))
+        if a != b:
+            mixed = torch.nonzero(z[j] != z[k]).ravel()
+            j, k = j[mixed], k[mixed]
     if f.narrow:
-        r_jk = torch.linalg.vector_norm(edges.vectors[k] - edges.vectors[j], dim=1)
-        chosen = chosen & (r_jk < f.cutoff) & (r_jk > max(f.r_low, 0.0) if f.polynomial else r_jk > 0)
-    index = torch.nonzero(chosen).ravel()
-    return j[index], k[index]
+        with torch.no_grad():
+            r_jk = torch.linalg.vector_norm(edges.vectors[k] - edges.vectors[j], dim=1)
+        near = (r_jk < f.cutoff) & (r_jk > (max(f.r_low, 0.0) if f.polynomial else 0.0))
+        index = torch.nonzero(near).ravel()
+        j, k = j[index], k[index]
+    return j, k
 
 
 def cutoff_function(r: torch.Tensor, cutoff: float, kind: int, inner: float) -> torch.Tensor:

@@ -27,6 +27,7 @@ from iondiff.report._models import (
     Training,
     Transport,
 )
+from iondiff.run_folder import RunFolder
 
 SCHEMA = "hopping-graph/1"
 DIFFUSIVITY_COLUMNS = ("temperature", "D", "D_error", "method")
@@ -96,6 +97,9 @@ def read_run(folder: Path) -> Run:
             raise RunError(
                 f"run folder {folder} has no {name}; start the run again, it goes on where it stopped"
             )
+    damaged = RunFolder(folder).damaged()
+    if damaged:
+        raise _corrupt(folder / damaged[0], "its checksum is not that of what the run wrote")
     return Run(
         folder=folder,
         config=_read_text(folder / "config.toml"),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import os
 from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
 
-from iondiff.errors import RunError
+from iondiff.errors import FileError, RunError
+from iondiff.files import write_atomically
 from iondiff.report import _evidence, _records, _results
 from iondiff.report._files import read_run
 from iondiff.report._geometry import hop_lines
@@ -38,16 +37,14 @@ def write_report(run_folder: Path, output: Path | None = None) -> Path:
     run_folder = Path(run_folder)
     page = _page(run_folder)
     output = Path(output) if output is not None else run_folder / "report.html"
-    temporary = output.with_name(f"{output.name}.{os.getpid()}.tmp")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(output)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        write_atomically(output, page)
+    except (OSError, FileError) as error:
+        reason = error.__cause__ if isinstance(error, FileError) else error
         raise RunError(
-            f"report {output} cannot be written ({error.strerror}); choose another --output"
+            f"report {output} cannot be written ({getattr(reason, 'strerror', reason)}); "
+            "choose another --output"
         ) from error
     return output
 

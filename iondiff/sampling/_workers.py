@@ -1,16 +1,10 @@
-"""What a labelling process does, and the local pool of such processes."""
+"""What a labelling process does."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -20,9 +14,6 @@ from iondiff.errors import CalculatorError
 from iondiff.files import host_fingerprint
 from iondiff.sampling.calculators import make_calculator
 from iondiff.sampling.tethered import RelaxedLabel, host_hessian, relax_host
-
-#: One thread a process: universal potentials on a hundred atoms are slower with two.
-_SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 Maker = tuple[str, dict[str, Any]]  # import path and keyword arguments of a calculator
 
@@ -34,62 +25,43 @@ class Failure:
     reason: str
 
 
-@contextmanager
-def local_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh single-threaded processes that end with this one, however it ends."""
-    before = {name: os.environ.get(name) for name in _SINGLE_THREAD}
-    os.environ.update(_SINGLE_THREAD)  # inherited by the spawned workers before they import a maths library
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+class _Teachers(threading.local):
+    """Calculators of this thread: making one takes seconds, and one cannot serve two threads at a time."""
+
+    def __init__(self) -> None:
+        self.calculators: dict[str, Any] = {}
+        self.host_energies: dict[tuple[str, str], float] = {}
 
 
-def _end_with_parent() -> None:
-    """Workers of a killed parent would wait for work for ever, each with a teacher in memory."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
-
-
-def _exit_after(process: BaseProcess) -> None:
-    process.join()
-    os._exit(1)
-
-
-_CALCULATORS: dict[str, Any] = {}  # one calculator a process: making it takes seconds
-_HOST_ENERGIES: dict[tuple[str, str], float] = {}
+_TEACHERS = _Teachers()
 
 
 def _with_calculator(host: Atoms, maker: Maker) -> Atoms:
     key = json.dumps(maker, sort_keys=True)
-    if key not in _CALCULATORS:
-        _CALCULATORS[key] = make_calculator(*maker)
+    if key not in _TEACHERS.calculators:
+        _TEACHERS.calculators[key] = make_calculator(*maker)
     atoms = host.copy()
-    atoms.calc = _CALCULATORS[key]
+    atoms.calc = _TEACHERS.calculators[key]
     return atoms
 
 
 def _host_energy(atoms: Atoms, maker: Maker) -> float:
     key = (json.dumps(maker, sort_keys=True), host_fingerprint(atoms))
-    if key not in _HOST_ENERGIES:
-        try:
-            energy = float(atoms.get_potential_energy())
-        except Exception as error:  # a calculator can raise anything
-            raise CalculatorError(
-                f"calculator {maker[0]!r} failed on the empty host ({type(error).__name__}: {error})"
-            ) from error
-        if not np.isfinite(energy):
-            raise CalculatorError(f"calculator {maker[0]!r} gave the empty host the energy {energy} eV")
-        _HOST_ENERGIES[key] = energy
-    return _HOST_ENERGIES[key]
+    if key not in _TEACHERS.host_energies:
+        _TEACHERS.host_energies[key] = _empty_energy(atoms, maker)
+    return _TEACHERS.host_energies[key]
+
+
+def _empty_energy(atoms: Atoms, maker: Maker) -> float:
+    try:
+        energy = float(atoms.get_potential_energy())
+    except Exception as error:  # a calculator can raise anything
+        raise CalculatorError(
+            f"calculator {maker[0]!r} failed on the empty host ({type(error).__name__}: {error})"
+        ) from error
+    if not np.isfinite(energy):
+        raise CalculatorError(f"calculator {maker[0]!r} gave the empty host the energy {energy} eV")
+    return energy
 
 
 def label_one(
@@ -114,7 +86,11 @@ def label_one(
 
 
 def hessian_of(host: Atoms, maker: Maker) -> np.ndarray:
-    """The empty host's Hessian, (3n, 3n), eV/Å²."""
-    atoms = _with_calculator(host, maker)
-    _host_energy(atoms, maker)
+    """The empty host's Hessian, (3n, 3n), eV/Å², by a calculator of its own.
+
+    One that has worked before may have kept something, such as a neighbour list, and give other last digits.
+    """
+    atoms = host.copy()
+    atoms.calc = make_calculator(*maker)
+    _empty_energy(atoms, maker)
     return host_hessian(atoms)

@@ -2,14 +2,17 @@
 
 ``.jsonl`` while it grows (one flushed line a label, so that a kill loses at most the label under way),
 ``.jsonl.gz`` when it is done. A line that was cut off by a kill is dropped when the file is opened for
-appending, and an error everywhere else.
+appending, and an error everywhere else. Every line carries a checksum, ``crc``: the CRC-32 of the line
+without it; lines without one are taken as they are.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,11 @@ import numpy as np
 from ase import Atoms
 
 from iondiff.errors import LabelError
-from iondiff.files import host_fingerprint, write_atomically
+from iondiff.files import host_fingerprint, read_bounded, write_atomically
 
 SCHEMA = "guest-labels/1"
+#: Bytes, unpacked: a million labels.
+LARGEST = 512 << 20
 _FLOATS = ("energy_eV", "bare_eV", "fmax", "max_displacement_A", "min_distance_A")
 _VECTORS = ("position_A", "guest_force_eV_A")
 
@@ -136,14 +141,22 @@ def read_labels(path: str | Path, host: Atoms | None = None, guest: str | None =
     return LabelSet(labels, header)
 
 
+def format_header(settings: Mapping[str, Any]) -> str:
+    """First line of a label file, without the newline."""
+    return _with_checksum({**settings, "schema": SCHEMA})
+
+
 def parse_header(line: str, path: Path) -> dict[str, Any]:
     """Header of a label file as a dictionary."""
     try:
         header = json.loads(line)
+        sound = isinstance(header, dict) and _checksum_fits(header)
     except (ValueError, RecursionError):
-        header = None
+        header, sound = None, False
     if not isinstance(header, dict) or header.get("schema") != SCHEMA:
         raise LabelError(f"label file {path} does not start with a {SCHEMA!r} header; it is not a label file")
+    if not sound:
+        raise LabelError(f"label file {path}: {_CHANGED.format('its first line')}")
     return header
 
 
@@ -151,25 +164,54 @@ def parse_label(line: str, where: str) -> Label:
     """One line of a label file; `where` names it in messages."""
     try:
         record = json.loads(line)
+        sound = _checksum_fits(record)
         label = Label(**record)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise LabelError(f"{where} is not a label ({error}); the file may be cut off or corrupt") from error
+    except (ValueError, TypeError, RecursionError, AttributeError) as error:
+        raise LabelError(
+            f"{where} is not a label ({_short(error)}); the file may be cut off or corrupt"
+        ) from error
     numbers: dict[str, Any] = {name: float(_finite(label, name, (), where)) for name in _FLOATS}
     numbers |= {name: tuple(_finite(label, name, (3,), where).tolist()) for name in _VECTORS}
     for name, kind in (("index", int), ("evaluations", int), ("converged", bool), ("part", str)):
         if type(getattr(label, name)) is not kind:
-            raise LabelError(f"{where}: {name} is {getattr(label, name)!r}; wanted {kind.__name__}")
+            raise LabelError(
+                f"{where}: {name} is {_short(repr(getattr(label, name)))}; wanted {kind.__name__}"
+            )
+    if not sound:
+        raise LabelError(f"{where}: {_CHANGED.format('the line')}")
     return replace(label, **numbers)
+
+
+_CHANGED = "{} does not fit its checksum, a byte has changed; redo it, or drop its 'crc' if you edited it"
+
+
+def _with_checksum(record: dict[str, Any]) -> str:
+    text = json.dumps(record)
+    return f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}'
+
+
+def _checksum_fits(record: dict[str, Any]) -> bool:
+    """Take the checksum out of a record, and say whether it fits; so does one that is not there."""
+    if "crc" not in record:
+        return True
+    found = record.pop("crc")
+    return bool(found == zlib.crc32(json.dumps(record).encode()))
+
+
+def _short(text: object, longest: int = 200) -> str:
+    """A message that a file of a stranger cannot make endless."""
+    words = str(text)
+    return words if len(words) <= longest else words[:longest] + " ..."
 
 
 def _finite(label: Label, name: str, shape: tuple[int, ...], where: str) -> np.ndarray:
     try:
         value = np.asarray(getattr(label, name))
-    except ValueError:  # ragged lists
+    except (ValueError, OverflowError):  # ragged lists
         value = np.asarray("?")
     if value.shape != shape or value.dtype.kind not in "fi":
         wanted = "3 numbers" if shape else "a number"
-        raise LabelError(f"{where}: {name} is {getattr(label, name)!r}; wanted {wanted}")
+        raise LabelError(f"{where}: {name} is {_short(repr(getattr(label, name)))}; wanted {wanted}")
     if not np.isfinite(value).all():
         raise LabelError(
             f"{where}: {name} is {getattr(label, name)}; wanted finite numbers: remove or redo the label"
@@ -185,15 +227,14 @@ def format_label(label: Label) -> str:
         record[name] = round(record[name], digits)
     record["position_A"] = [round(float(x), 6) for x in record["position_A"]]
     record["guest_force_eV_A"] = [round(float(x), 6) for x in record["guest_force_eV_A"]]
-    return json.dumps(record)
+    return _with_checksum(record)
 
 
 def write_labels(path: str | Path, labels: LabelSet) -> None:
     """Write the whole set, sorted by index, through a temporary name; ``.gz`` compresses."""
     path = Path(path)
     ordered = sorted(labels.labels, key=lambda label: (label.part, label.index))
-    header = {**labels.provenance, "schema": SCHEMA}
-    text = "\n".join([json.dumps(header), *(format_label(label) for label in ordered)]) + "\n"
+    text = "\n".join([format_header(labels.provenance), *(format_label(label) for label in ordered)]) + "\n"
     data = text.encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, mtime=0)
@@ -201,7 +242,10 @@ def write_labels(path: str | Path, labels: LabelSet) -> None:
 
 
 def _read_text(path: Path) -> str:
+    data = read_bounded(path, LARGEST)
     if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8") as stream:
-            return stream.read()
-    return path.read_text(encoding="utf-8")
+        with gzip.open(io.BytesIO(data)) as stream:
+            data = stream.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ValueError(f"it unpacks to more than {LARGEST} bytes")
+    return data.decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from ase.data import chemical_symbols
 
 from iondiff.descriptors import check_host
 from iondiff.errors import CalculatorError, HostError, LabelError
-from iondiff.files import host_fingerprint
-from iondiff.sampling._checkpoint import hessian_path, open_checkpoint
-from iondiff.sampling._workers import Failure, Maker, hessian_of, label_one, local_pool
+from iondiff.files import host_fingerprint, unwritable
+from iondiff.processes import ProcessDiedError, local_pool
+from iondiff.sampling._checkpoint import hessian_path, open_checkpoint, read_hessian, write_hessian
+from iondiff.sampling._workers import Failure, Maker, hessian_of, label_one
 from iondiff.sampling.label_files import SCHEMA, Label, LabelSet, format_label, parse_label
 from iondiff.sampling.points import nearest_distance
 from iondiff.sampling.tethered import RelaxedLabel
@@ -79,15 +80,18 @@ def label_points(
         Called with (labels done, labels wanted).
     max_failures
         So many points may fail, for example by a self-consistent cycle that does not end; they are missing in
-        the result and tried again at the next start.
+        the result and tried again at the next start. A point whose process dies is tried once more in a fresh
+        one before it counts as failed.
 
     Raises
     ------
     LabelError
         The checkpoint belongs to other labels.
     CalculatorError
-        The calculator cannot be made, a worker died, or more points failed than allowed. Every label finished
-        until then is in the checkpoint; one failing point does not stop the others.
+        The calculator cannot be made, no process starts, or more points failed than allowed. Every label
+        finished until then is in the checkpoint; one failing point does not stop the others.
+    FileError
+        The checkpoint cannot be written.
     """
     checkpoint = Path(checkpoint)
     points = np.asarray(points, dtype=float)
@@ -135,11 +139,13 @@ def label_points(
                         progress(len(done), total)
         except BrokenExecutor as error:
             raise CalculatorError(
-                f"a labelling process died ({error}); {len(done)} of {total} labels are in "
+                f"no labelling process could work ({error}); {len(done)} of {total} labels are in "
                 f"{checkpoint}: start again to "
                 "go on, with fewer workers if memory ran out; a script must start its work under "
                 "if __name__ == '__main__'"
             ) from error
+        except OSError as error:
+            raise unwritable(checkpoint, error) from error
     if len(failures) > max_failures:
         first = min(failures)
         raise CalculatorError(
@@ -175,7 +181,19 @@ def _run(
         return
     futures = {executor.submit(label_one, *(*common, points[index])): index for index in wanted}
     for future in as_completed(futures):
-        yield futures[future], future.result()
+        yield futures[future], _outcome(future)
+
+
+def _outcome(future: Future[Any]) -> Any:
+    """The result of a task, or why there is none: its worker died twice, or as often as Dask allows."""
+    try:
+        return future.result()
+    except (BrokenExecutor, CalculatorError):
+        raise
+    except ProcessDiedError as error:
+        return Failure(f"{error}; if memory ran out, take fewer workers")
+    except Exception as error:  # noqa: BLE001  schedulers have their own words for a worker that died
+        return Failure(f"{type(error).__name__}: {error}")
 
 
 def _as_label(
@@ -193,16 +211,15 @@ def _as_label(
 def _cached_hessian(path: Path, host: Atoms, maker: Maker, executor: Executor | None) -> np.ndarray:
     """The host's Hessian, kept in a file: resumed labels must see the same preconditioner."""
     if not path.exists():
-        hessian = (
-            hessian_of(host, maker) if executor is None else executor.submit(hessian_of, host, maker).result()
+        found = (
+            hessian_of(host, maker)
+            if executor is None
+            else _outcome(executor.submit(hessian_of, host, maker))
         )
-        temporary = path.with_name(path.name + ".tmp.npy")
-        np.save(temporary, hessian)
-        temporary.replace(path)
-    try:
-        hessian = np.load(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise LabelError(f"{path} cannot be read ({error}); delete it, it will be computed again") from error
+        if isinstance(found, Failure):
+            raise CalculatorError(f"the host's Hessian could not be computed: {found.reason}")
+        write_hessian(path, found)
+    hessian = read_hessian(path)
     if hessian.shape != (3 * len(host), 3 * len(host)):
         raise LabelError(f"{path} is of another host; delete it, it will be computed again")
     return hessian

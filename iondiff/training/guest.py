@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -222,7 +221,7 @@ def _train_member(
     state = _levenberg.State(start, 1.0, 0, start, np.inf, 0)
     task = _task_hash(start, layers, problems, settings)
     if path is not None and path.exists():
-        state = _read_state(path, task) or state
+        state = _read_state(path, task, start.shape) or state
     limit = settings.max_iterations
 
     def each_iteration(state: _levenberg.State) -> None:
@@ -270,15 +269,16 @@ def _write_state(path: Path, state: _levenberg.State, task: str) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _read_state(path: Path, task: str) -> _levenberg.State | None:
+def _read_state(path: Path, task: str, shape: tuple[int, ...]) -> _levenberg.State | None:
     """The state in a checkpoint, or None if it is damaged or of another training: then start again."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             header = json.loads(archive["header"].tobytes().decode())
             if header["task"] != task:
                 return None
-            return _levenberg.State(
-                weights=archive["weights"], best_weights=archive["best_weights"], **header["numbers"]
-            )
-    except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile):
+            weights, best = (archive[name] for name in ("weights", "best_weights"))
+        if not weights.shape == best.shape == shape or weights.dtype != best.dtype or best.dtype != float:
+            return None
+        return _levenberg.State(weights=weights, best_weights=best, **header["numbers"])
+    except Exception:  # noqa: BLE001  a damaged archive fails in NumPy, zipfile, zlib, even in tokenize
         return None

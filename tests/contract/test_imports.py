@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"cli", "cli_kmc", "cli_files", "__main__"},
     {"console"},
-    {"planning", "inspection", "templates"},
+    {"planning", "inspection", "templates", "plot"},
     {"workflow", "report"},
     {"stages"},
     {"uncertainty", "assessment", "improvement"},
@@ -20,7 +20,9 @@ FLOORS = [
     {"potentials"},
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},
-    {"units", "errors", "files"},
+    {"structures"},
+    {"tables"},
+    {"units", "errors", "files", "processes"},
 ]
 
 

@@ -87,7 +87,7 @@ def test_repulsion_of_nuclei_is_bare_at_contact_and_gone_at_the_cutoff():
         (lambda: LennardJones(("Ar", "Xx")), "chemical symbols"),
         (lambda: LennardJones(("Ar", "Ar")), "each once"),
         (lambda: LennardJones("Ar", epsilon=-1), "epsilon of Ar-Ar is -1"),
-        (lambda: LennardJones(("Ar", "Kr"), sigma={("Ar", "Ar"): 3.4}), "sigma has no number for the pairs Ar-Kr, Kr-Kr"),
+        (lambda: LennardJones(("Ar", "Kr"), sigma={("Ar", "Ar"): 3.4}), "sigma has no number for the pairs"),
         (lambda: LennardJones("Ar", end="smooth"), "end is 'smooth'"),
         (lambda: StillingerWeber(("Si", "Ge")), "one element"),
         (lambda: ZBL("H", 2.0, 1.0), "inner is 2.0"),
@@ -102,5 +102,5 @@ def test_mistakes_are_named(make, sentence):
 def test_an_unknown_element_is_named():
     atoms = bulk("Ge", cubic=True)
     atoms.calc = StillingerWeber().calculator()
-    with pytest.raises(PotentialError, match="holds Ge.*knows Si"):
+    with pytest.raises(PotentialError, match=r"holds Ge.*knows Si"):
         atoms.get_potential_energy()

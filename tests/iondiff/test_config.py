@@ -18,8 +18,11 @@ def test_defaults_and_paths_relative_to_the_file(tmp_path):
     config = read_config(write(tmp_path, GOOD))
     assert config.host.file == tmp_path / "host.extxyz"
     assert config.search.grid == (50, 50, 50)
-    assert config.network.settings().hidden == (9, 9)
+    assert config.network.settings(symmetric=False).hidden == (9, 9)
     assert config.labels.file is None
+    # A correction fitted at labels would break the symmetry of a crystal.
+    assert config.network.settings(symmetric=False).correction
+    assert not config.network.settings(symmetric=True).correction
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ class Cosines:
         slope = self.amplitude * np.sin(phase) * 2 * np.pi / np.diag(CELL)
         return ((1 - np.cos(phase)) * self.amplitude).sum(axis=1), slope
 
+    def environments(self, points):
+        return np.cos(2 * np.pi * points / np.diag(CELL))
+
     def spread(self, points):
         return points[:, 0].copy()
 
@@ -88,18 +91,26 @@ def test_carrying_points_come_in_threes_and_all_points_are_found():
 
 
 def test_uncertain_points_first_and_none_twice():
-    others = np.array([[0.1, 0, 0], [2.0, 0, 0], [2.05, 0, 0], [1.0, 0, 0]])
+    others = np.array([[0.1, 0, 0], [2.0, 0, 0], [2.05, 0, 0], [1.0, 0, 0], [1.45, 0, 0]])
     carrying = np.array([[0.5, 1.0, 1.0]] * 3)
     known = np.array([[0.5 + 3.0, 1.0 + 4.0, 1.0]])  # an image of the carrying point
-    chosen = points_to_label(HOST, TRUTH, known, carrying, others, most=2, spacing=0.15)
-    assert chosen == pytest.approx(np.array([[2.05, 0, 0], [1.0, 0, 0], [0.1, 0, 0]])[: len(chosen)])
-    assert len(chosen) == 3  # as many as the carrying points even if fewer were asked for
+    chosen = points_to_label(HOST, TRUTH, known, carrying, others, most=3, spacing=0.15)
+    # 2.05 Å and 2.0 Å are nearer than the spacing; 1.0 Å is 2.0 Å in the mirror.
+    assert chosen[:, 0].tolist() == [2.05, 1.45, 1.0]
+    assert len(points_to_label(HOST, TRUTH, known, carrying, others, most=2, spacing=0.15)) == 2
+
+
+def test_mirror_images_are_one_environment():
+    carrying = np.array([[0.6, 1.0, 1.0], [2.4, 1.0, 1.0], [2.4, 3.0, 1.0]])
+    known = np.zeros((1, 3)) + 0.1
+    chosen = points_to_label(HOST, TRUTH, known, carrying, np.zeros((0, 3)), most=9, spacing=0.15)
+    assert chosen.tolist() == [[0.6, 1.0, 1.0]]
 
 
 def test_barriers_are_counted_from_both_sides():
     carrying = np.array([[0.0, 0, 0], [1.5, 0, 0], [3.0, 0, 0]])
     labels = [label([0.0, 0, 0], 0), label([1.5, 0, 5.0], 1)]
-    barriers = teacher_barriers(HOST, Cosines([0.3, 0.3, 0.3]), carrying, labels)
+    barriers = teacher_barriers(Cosines([0.3, 0.3, 0.3]), carrying, labels)
     assert [b.potential_eV for b in barriers] == pytest.approx([0.6, 0.6])
     assert [b.teacher_eV for b in barriers] == pytest.approx([0.4, 0.4])
-    assert teacher_barriers(HOST, TRUTH, carrying, labels[:1]) == ()
+    assert teacher_barriers(TRUTH, carrying, labels[:1]) == ()

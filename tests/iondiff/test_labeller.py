@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ase.calculators.emt import EMT
 
 from iondiff.errors import CalculatorError, HostError, LabelError
 from iondiff.files import host_fingerprint
+from iondiff.processes import ProcessDiedError
 from iondiff.sampling import draw_points, label_points, read_labels, relax_host, write_labels
 
 TEACHER = '''
@@ -223,16 +224,39 @@ def test_hopeless_work_is_given_up(metal, teacher, tmp_path):
     assert len(count.read_text()) == 11  # the empty host and ten points
 
 
-def test_a_worker_that_dies_is_said_and_nothing_is_lost(metal, points, teacher, tmp_path):
-    limit = float(points[4, 0]) - 1e-6  # not the first point, whichever it is
-    kwargs = {"calculator": teacher, "precondition": False}
-    deadly = {"fail_beyond": limit, "how": "die"}
-    order = np.argsort(points[:, 0], kind="stable")
-    with pytest.raises(CalculatorError, match=r"a labelling process died .* labels are in .* start again"):
-        run(metal, points[order], tmp_path, workers=1, calculator_kwargs=deadly, **kwargs)
-    kept = lines_in(tmp_path / "labels.jsonl") - 1
-    assert kept == (points[:, 0] <= limit).sum()
+def test_a_point_whose_process_dies_is_tried_again_and_then_reported(metal, points, teacher, tmp_path):
+    limit = float(np.sort(points[:, 0])[-2]) - 1e-6
+    bad = np.flatnonzero(points[:, 0] > limit)
+    count = tmp_path / "count"
+    deadly = {"fail_beyond": limit, "how": "die", "count_in": str(count)}
+    kwargs = {"workers": 2, "calculator_kwargs": deadly, "precondition": False, "calculator": teacher}
+    with pytest.raises(
+        CalculatorError, match=rf"{len(bad)} of 8 points .*point {bad[0]} at .*died twice.*exit code 9"
+    ):
+        run(metal, points, tmp_path, **kwargs)
     read_labels(tmp_path / "labels.jsonl", metal, "Ni")
+    assert lines_in(tmp_path / "labels.jsonl") == 1 + 8 - len(bad)
+    calls = len(count.read_text())
+    found = run(metal, points, tmp_path, max_failures=len(bad), **kwargs)
+    assert [x.index for x in found.labels] == [i for i in range(8) if i not in bad]
+    # Only the deadly points were tried again: the empty host and the point itself, twice each.
+    assert len(count.read_text()) - calls <= 4 * len(bad)
+
+
+def test_a_hessian_whose_process_dies_is_said(metal, points, tmp_path, monkeypatch):
+    died = "the process at work on it died twice, the last time with exit code 9"
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", lambda *_: failed(ProcessDiedError(died)))
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(CalculatorError, match=f"Hessian could not be computed: {died}"),
+    ):
+        run(metal, points, tmp_path, executor=executor)
+
+
+def failed(error):
+    future = Future()
+    future.set_exception(error)
+    return future
 
 
 def test_a_calculator_that_cannot_be_had(metal, points, tmp_path):

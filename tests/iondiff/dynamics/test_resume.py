@@ -27,7 +27,7 @@ SCRIPT = textwrap.dedent("""
     atoms.rattle(0.05, seed=1)
     print("ready", flush=True)
     result = run(atoms, StillingerWeber(), ensemble, 1.0, steps, temperature=(900, 1500), seed=3, every=70,
-                 log_every=7, trajectory=f"{folder}/run.traj", checkpoint_seconds=0.02)
+                 log_every=7, trajectory=f"{folder}/run.iontraj", checkpoint_seconds=0.02)
     with open(f"{folder}/end", "w") as stream:
         stream.write(result.atoms.positions.tobytes().hex() + result.atoms.get_velocities().tobytes().hex())
         stream.write(result.log.to_numpy().tobytes().hex())
@@ -69,7 +69,7 @@ def killed_and_whole(tmp_path, ensemble, kills, seed):
         process.communicate()
     finish(launch(torn, ensemble, steps))
     assert (torn / "end").read_text() == (whole / "end").read_text()
-    assert (torn / "run.traj").read_bytes() == (whole / "run.traj").read_bytes()
+    assert (torn / "run.iontraj").read_bytes() == (whole / "run.iontraj").read_bytes()
     return died
 
 
@@ -91,7 +91,7 @@ def silicon():
 
 
 def go(folder, steps, **more):
-    options = {"temperature": 900.0, "seed": 3, "every": 20, "trajectory": folder / "a.traj"} | more
+    options = {"temperature": 900.0, "seed": 3, "every": 20, "trajectory": folder / "a.iontraj"} | more
     return run(silicon(), StillingerWeber(), "npt", 1.0, steps, **options)
 
 
@@ -102,7 +102,7 @@ def test_a_run_can_be_made_longer_and_ends_as_if_it_had_been_so_from_the_start(t
     direct = go(tmp_path / "one", 400)
     assert np.array_equal(longer.atoms.positions, direct.atoms.positions)
     assert longer.log.equals(direct.log)
-    assert (tmp_path / "a.traj").read_bytes() == (tmp_path / "one" / "a.traj").read_bytes()
+    assert (tmp_path / "a.iontraj").read_bytes() == (tmp_path / "one" / "a.iontraj").read_bytes()
 
 
 def test_a_finished_run_is_read_back(tmp_path):
@@ -114,14 +114,14 @@ def test_a_finished_run_is_read_back(tmp_path):
 
 def test_a_torn_end_is_seen_by_the_reader_and_mended_by_the_run(tmp_path):
     go(tmp_path, 200)
-    whole = (tmp_path / "a.traj").read_bytes()
-    (tmp_path / "a.traj").write_bytes(whole + whole[-200:-50])
-    torn = Trajectory(tmp_path / "a.traj")
+    whole = (tmp_path / "a.iontraj").read_bytes()
+    (tmp_path / "a.iontraj").write_bytes(whole + whole[-200:-50])
+    torn = Trajectory(tmp_path / "a.iontraj")
     assert len(torn) == 11
     assert "no record" in torn.damage
-    assert np.array_equal(torn.positions(), Trajectory(tmp_path / "a.traj").positions())
+    assert np.array_equal(torn.positions(), Trajectory(tmp_path / "a.iontraj").positions())
     go(tmp_path, 200)
-    assert (tmp_path / "a.traj").read_bytes() == whole
+    assert (tmp_path / "a.iontraj").read_bytes() == whole
 
 
 def test_what_does_not_fit_together_is_refused(tmp_path):
@@ -130,14 +130,14 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
         go(tmp_path, 100, seed=4)
     with pytest.raises(DynamicsError, match="beyond n_steps=50"):
         go(tmp_path, 50)
-    (tmp_path / "a.traj").write_bytes(b"")
+    (tmp_path / "a.iontraj").write_bytes(b"")
     with pytest.raises(DynamicsError, match="missing or shorter"):
         go(tmp_path, 200)
-    (tmp_path / "a.traj.checkpoint").write_bytes(b"PK\x03\x04 nonsense")
+    (tmp_path / "a.iontraj.checkpoint").write_bytes(b"PK\x03\x04 nonsense")
     with pytest.raises(DynamicsError, match="not a checkpoint"):
         go(tmp_path, 200)
-    (tmp_path / "a.traj.checkpoint").unlink()
+    (tmp_path / "a.iontraj.checkpoint").unlink()
     go(tmp_path, 100)
-    (tmp_path / "a.traj.checkpoint").unlink()
+    (tmp_path / "a.iontraj.checkpoint").unlink()
     with pytest.raises(DynamicsError, match="exists already"):
         go(tmp_path, 100)

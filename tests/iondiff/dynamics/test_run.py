@@ -1,5 +1,7 @@
 """The door: the physics that every step has to keep, the two ways to get forces, and mistakes."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -10,7 +12,8 @@ from ase.constraints import FixAtoms, FixBondLength
 from ase.io import read
 from ase.md.verlet import VelocityVerlet
 
-from iondiff.dynamics import Ensemble, Ramp, run
+from iondiff.analysis import diffusivity
+from iondiff.dynamics import Ensemble, Ramp, run, run_replicas
 from iondiff.dynamics._drivers import make_driver
 from iondiff.dynamics._integrators import State
 from iondiff.dynamics._loop import COLUMNS
@@ -183,7 +186,7 @@ def test_a_step_far_too_long_stops_with_its_reason_and_keeps_everything(tmp_path
     with pytest.raises(MDUnstable, match=r"atom \d+ \(Si\) moves|temperature is|not finite") as caught:
         go(
             silicon(2, 0.1), ensemble="nve", timestep_fs=25.0, n_steps=5000, every=5, log_every=1,
-            trajectory=tmp_path / "a.traj", unstable_frames=tmp_path / "label.extxyz",
+            trajectory=tmp_path / "a.iontraj", unstable_frames=tmp_path / "label.extxyz",
         )  # fmt: skip
     error = caught.value
     good = error.last_good
@@ -201,7 +204,7 @@ def test_a_step_far_too_long_stops_with_its_reason_and_keeps_everything(tmp_path
 def test_bounds_of_temperature_and_volume_and_a_watcher_stop_a_run():
     with pytest.raises(MDUnstable, match="above the bound of 950 K"):
         go(n_steps=500, ensemble="langevin", max_temperature=950.0)
-    with pytest.raises(MDUnstable, match="the volume is 0.9"):
+    with pytest.raises(MDUnstable, match=r"the volume is 0\.9"):
         go(silicon(2), ensemble=Ensemble("bussi", "isotropic", 20.0, 20.0), n_steps=5000, pressure_GPa=30.0,
            volume_bounds=(0.98, 1.2))  # fmt: skip
     with pytest.raises(MDUnstable, match="far from training") as caught:
@@ -278,7 +281,7 @@ def not_finite():
         ({"n_steps": None}, DynamicsError, "n_steps is not given"),
         ({"every": 0}, DynamicsError, "every is 0"),
         ({"seed": -1}, DynamicsError, "seed is -1"),
-        ({"trajectory": "no/such/folder/a.traj"}, DynamicsError, "folder of"),
+        ({"trajectory": "no/such/folder/a.iontraj"}, DynamicsError, "folder of"),
         ({"potential": 7}, DynamicsError, "potential is int"),
         ({"potential": Broken()}, CalculatorError, "at step 3 .RuntimeError: SCF did not converge"),
         ({"potential": Broken(), "ensemble": "npt"}, DynamicsError, "has no stress"),
@@ -304,3 +307,43 @@ def test_ase_lennard_jones_gives_the_same_run_without_our_knowing_it():
     one = go(atoms, ours, "langevin", 2.0, 50, temperature=80.0)
     two = go(atoms, theirs, "langevin", 2.0, 50, temperature=80.0)
     assert np.abs(one.atoms.positions - two.atoms.positions).max() < 1e-8
+
+
+def test_replicas_are_independent_and_do_not_depend_on_the_workers(tmp_path):
+    options = {"temperature": 900.0, "n_steps": 100, "every": 50}
+    one = run_replicas(silicon(), StillingerWeber(), 2, folder=tmp_path, workers=1, seed=5, **options)
+    with ThreadPoolExecutor(2) as pool:
+        two = run_replicas(silicon(), StillingerWeber(), 2, executor=pool, seed=5, **options)
+        hot = run_replicas(
+            silicon(), StillingerWeber(), executor=pool, **options | {"temperature": [300.0, 600.0]}
+        )
+        with pytest.raises(MDUnstable, match="replica 1: step"):
+            run_replicas(
+                silicon(), StillingerWeber(), executor=pool, **options | {"timestep_fs": [1.0, 40.0]}
+            )
+        with pytest.raises(DynamicsError, match="wanted one value"):
+            run_replicas(silicon(), StillingerWeber(), 3, executor=pool, **options | {"every": [1, 2]})
+    assert [np.array_equal(a.atoms.positions, b.atoms.positions) for a, b in zip(one, two, strict=True)] == [
+        True
+    ] * 2
+    assert not np.array_equal(one[0].atoms.positions, one[1].atoms.positions)
+    assert [run.log["temperature_K"][0] for run in hot] == pytest.approx([300.0, 600.0])
+    assert len(one[1].frames()) == 3
+
+
+def test_a_trajectory_goes_to_the_analysis(tmp_path):
+    """Diffusivity of an ideal gas with Langevin friction: D = kT τ / m."""
+    atoms = Atoms("Ar40", np.random.default_rng(0).random((40, 3)) * 30, cell=TRICLINIC * 30, pbc=True)
+    still = LennardJones("Ar", 1e-14, 1e-3, cutoff=1.0)
+    bath = Ensemble("langevin", thermostat_fs=200.0)
+    result = run(
+        atoms, still, bath, 20.0, 60_000, 300.0, every=100, trajectory=tmp_path / "a.iontraj",
+        longest_move_A=1.0,
+    )  # fmt: skip
+    frames = result.frames()
+    measured = diffusivity(frames.for_analysis(), timestep_ps=frames.timestep_ps)
+    expected = units.kB * 300.0 / 39.948 * 200.0 * units.fs * (1e-16 / (1e-15 / units.fs))
+    assert abs(measured.value - expected) < 4 * measured.error
+    assert measured.error < 0.1 * expected
+    mapped = frames.for_analysis(tmp_path / "positions.npy")
+    assert np.array_equal(mapped.positions, frames.positions())

@@ -19,8 +19,8 @@ def frames_of(count, n=5, seed=0):
     positions = generator.normal(0, 100, (n, 3)) + np.cumsum(generator.normal(0, 0.3, (count, n, 3)), axis=0)
     return [
         {
-            "step": np.int64(10 * k), "time_ps": 0.02 * k, "cell": CELL * (1 + 0.001 * k), "potential_eV": -1.5 * k,
-            "temperature_K": 300.0 + k, "positions": positions[k],
+            "step": np.int64(10 * k), "time_ps": 0.02 * k, "cell": CELL * (1 + 0.001 * k),
+            "potential_eV": -1.5 * k, "temperature_K": 300.0 + k, "positions": positions[k],
             "velocities": generator.normal(0, 0.01, (n, 3)).astype(np.float32),
         }
         for k in range(count)
@@ -37,8 +37,8 @@ def write(path, frames, chunk=4, precision=1e-6):
 
 def test_frames_come_back(tmp_path):
     frames = frames_of(11)
-    write(tmp_path / "a.traj", frames)
-    trajectory = Trajectory(tmp_path / "a.traj")
+    write(tmp_path / "a.iontraj", frames)
+    trajectory = Trajectory(tmp_path / "a.iontraj")
     assert len(trajectory) == 11
     assert trajectory.damage is None
     assert trajectory.timestep_ps == pytest.approx(0.02)
@@ -51,21 +51,22 @@ def test_frames_come_back(tmp_path):
     assert np.array_equal(trajectory[-2].positions, trajectory.positions()[-2])
     assert [atoms.info["step"] for atoms in trajectory] == list(range(0, 110, 10))
     assert trajectory[4].get_potential_energy() == -6.0
+    assert [atoms.info["step"] for atoms in trajectory[-2:]] == [90, 100]
 
 
 def test_a_jump_beyond_32_bits_is_kept(tmp_path):
     frames = frames_of(3)
     frames[1]["positions"] = frames[1]["positions"] + 1e6
-    write(tmp_path / "a.traj", frames)
+    write(tmp_path / "a.iontraj", frames)
     assert np.allclose(
-        Trajectory(tmp_path / "a.traj").positions()[1], frames[1]["positions"], rtol=0, atol=6e-7
+        Trajectory(tmp_path / "a.iontraj").positions()[1], frames[1]["positions"], rtol=0, atol=6e-7
     )
 
 
 def test_ase_reads_the_export(tmp_path):
     frames = frames_of(6)
-    write(tmp_path / "a.traj", frames)
-    Trajectory(tmp_path / "a.traj").export(tmp_path / "a.extxyz", every=2)
+    write(tmp_path / "a.iontraj", frames)
+    Trajectory(tmp_path / "a.iontraj").export(tmp_path / "a.extxyz", every=2)
     images = read(tmp_path / "a.extxyz", ":")
     assert len(images) == 3
     assert np.allclose(images[1].positions, frames[2]["positions"], rtol=0, atol=1e-6)
@@ -77,7 +78,7 @@ def test_ase_reads_the_export(tmp_path):
 @settings(max_examples=60, deadline=None)
 @given(share=st.floats(0, 1))
 def test_any_cut_keeps_the_whole_frames_before_it(tmp_path_factory, share):
-    path = tmp_path_factory.mktemp("cut") / "a.traj"
+    path = tmp_path_factory.mktemp("cut") / "a.iontraj"
     write(path, frames_of(11))
     whole = Trajectory(path).positions()
     data = path.read_bytes()
@@ -96,7 +97,7 @@ def test_any_cut_keeps_the_whole_frames_before_it(tmp_path_factory, share):
 @settings(max_examples=60, deadline=None)
 @given(share=st.floats(0, 0.999999), bit=st.integers(0, 7))
 def test_a_flipped_bit_never_becomes_a_position(tmp_path_factory, share, bit):
-    path = tmp_path_factory.mktemp("flip") / "a.traj"
+    path = tmp_path_factory.mktemp("flip") / "a.iontraj"
     write(path, frames_of(11))
     whole = Trajectory(path).positions()
     data = bytearray(path.read_bytes())
@@ -113,10 +114,10 @@ def test_a_flipped_bit_never_becomes_a_position(tmp_path_factory, share, bit):
 
 def test_what_is_no_trajectory_is_said(tmp_path):
     with pytest.raises(DynamicsError, match="does not exist"):
-        Trajectory(tmp_path / "none.traj")
-    (tmp_path / "b.traj").write_text("3\n\nH 0 0 0\n")
+        Trajectory(tmp_path / "none.iontraj")
+    (tmp_path / "b.iontraj").write_text("3\n\nH 0 0 0\n")
     with pytest.raises(DynamicsError, match="is not a trajectory"):
-        Trajectory(tmp_path / "b.traj")
+        Trajectory(tmp_path / "b.iontraj")
 
 
 def test_memory_stays_small(tmp_path):
@@ -125,7 +126,9 @@ def test_memory_stays_small(tmp_path):
 
     n, count = 1000, 2500
     atoms = Atoms(f"Li{n}", cell=CELL * 5, pbc=True)
-    writer = TrajectoryWriter(tmp_path / "a.traj", make_header(atoms, atoms.get_masses(), 2.0, 10, 1e-4, 50))
+    writer = TrajectoryWriter(
+        tmp_path / "a.iontraj", make_header(atoms, atoms.get_masses(), 2.0, 10, 1e-4, 50)
+    )
     frame = frames_of(1, n)[0]
     generator = np.random.default_rng(0)
     tracemalloc.start()
@@ -133,7 +136,9 @@ def test_memory_stays_small(tmp_path):
         frame["positions"] = frame["positions"] + generator.normal(0, 0.1, (n, 3))
         writer.append(frame)
     writer.close()
-    total = sum(len(chunk["positions"]) for chunk in Trajectory(tmp_path / "a.traj").chunks(("positions",)))
+    total = sum(
+        len(chunk["positions"]) for chunk in Trajectory(tmp_path / "a.iontraj").chunks(("positions",))
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == count

@@ -1,0 +1,81 @@
+"""Write the tables of README.md from results.json.
+
+python -m case_studies.elements.tables
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from iondiff.files import write_atomically
+
+HERE = Path(__file__).parent
+PUBLISHED = {
+    "Si": ((6.93, 0.170), (8.06, 0.205), (5.51, 0.177)), "Ge": ((7.63, 0.125), (9.75, 0.295), (10.6, 0.201)),
+    "Li": ((0.98, 0.0234), (1.31, 0.038), (0.85, 0.044)), "Mo": ((5.43, 0.204), (9.25, 0.376), (4.04, 0.333)),
+    "Cu": ((1.68, 0.063), (0.75, 0.083), (0.77, 0.055)), "Ni": ((2.25, 0.067), (1.17, 0.085), (1.04, 0.075)),
+}  # fmt: skip
+"""RMSE of energy (meV/atom) and force (eV/Å) of NNP, SNAP and qSNAP on the paper's test sets, with the weights its
+authors ship (Zuo et al. 2020)."""
+
+
+def errors(results: dict) -> str:
+    lines = [
+        "| | validation: energy MAE / RMSE, meV/atom | force MAE / RMSE, eV/Å | best of the paper's three: energy RMSE | "
+        "force RMSE | CPU minutes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for element, published in PUBLISHED.items():
+        if "errors" not in results.get(element, {}):
+            continue
+        table = results[element]["errors"]["validation"]
+        e, f = table["energy_meV_atom"], table["force_eV_A"]
+        lines.append(
+            f"| {element} | {e['mae']:.2f} / {e['rmse']:.2f} | {f['mae']:.4f} / {f['rmse']:.4f} | "
+            f"{min(p[0] for p in published)} | {min(p[1] for p in published)} | "
+            f"{results[element]['cpu_seconds_of_epochs'] / 60:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def properties(results: dict) -> str:
+    lines = [
+        "| | a, Å | C11, C12, C44, GPa | [DFT; potential] C11, C44, GPa | vacancy, eV | its barrier, eV | "
+        "phonons, THz |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for element in PUBLISHED:
+        row = results.get(element, {}).get("properties")
+        if row is None:
+            continue
+        c, v, p = row["elastic_GPa"], row["vacancy"], row["phonons"]
+        cells = row.get("elastic_of_the_strained_cells_GPa", {})
+        pairs = (
+            [f"{cells[k]['C11']:.0f}, {cells[k]['C44']:.0f}" for k in ("dft", "potential")] if cells else []
+        )
+        lines.append(
+            f"| {element} | {row['lattice_A']:.3f} | {c['C11']:.0f}, {c['C12']:.0f}, {c['C44']:.0f} | "
+            f"[{'; '.join(pairs)}] | {v['formation_eV']:.2f} | {v['migration_eV']:.3f} | "
+            f"{p['lowest_THz']:.2f} to {p['highest_THz']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    for name, table in (("errors", errors(results)), ("properties", properties(results))):
+        text = re.sub(
+            rf"<!-- {name} -->.*?<!-- end -->",
+            f"<!-- {name} -->\n{table}\n<!-- end -->",
+            text,
+            flags=re.DOTALL,
+        )
+    write_atomically(HERE / "README.md", text)
+    print(errors(results), properties(results), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,376 @@
+"""Structures with energies, forces and stress from files, and everything that can be wrong with them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ase.db
+import ase.io
+import ase.units
+import numpy as np
+from ase import Atoms
+
+from iondiff.errors import TrainingError
+from iondiff.training.settings import VOIGT, DataSection
+
+_FEWEST_ATOMS = 10  # environments of an element; fewer cannot teach its network anything
+_OUTLIER_EV = 1.0  # an atom; further from all others than this and ten times their spread is named
+_UNITS = {
+    "Hartree": ase.units.Hartree,
+    "kcal/mol": ase.units.kcal / ase.units.mol,
+    "Rydberg": ase.units.Rydberg,
+}
+LENGTHS = {"angstrom": 1.0, "bohr": ase.units.Bohr}
+ENERGIES = {"ev": 1.0, "hartree": ase.units.Hartree}
+
+
+class TrainingWarning(UserWarning):
+    """Something about the data or the training that a person should look at."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A structure and what is known about it.
+
+    Attributes
+    ----------
+    atoms
+        Without calculator.
+    energy
+        eV; NaN where unknown.
+    forces
+        (n, 3), eV/Å; NaN where unknown.
+    virial
+        (6,), eV: stress times volume in ASE's order and sign; NaN where unknown.
+    config_type
+        Group of the error table.
+    source
+        File and number, for people.
+    weight
+        In the loss.
+    atom_weights
+        (n,), of each atom's force in the loss.
+    """
+
+    atoms: Atoms
+    energy: float
+    forces: np.ndarray
+    virial: np.ndarray
+    config_type: str
+    source: str
+    weight: float
+    atom_weights: np.ndarray
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(3n + 7,): forces, energy, virial."""
+        return np.concatenate([self.forces.ravel(), [self.energy], self.virial])
+
+
+def read_structures(path: str | Path, section: DataSection) -> list[Labelled]:
+    """All structures of one file.
+
+    Raises
+    ------
+    TrainingError
+        Missing, empty or unreadable.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise TrainingError(f"data file {path} does not exist")
+    frames: Any
+    try:
+        if path.name.endswith("input.data"):
+            frames = _read_input_data(path, section.units)
+        elif path.suffix == ".db":
+            with ase.db.connect(path) as database:
+                frames = [_from_row(row) for row in database.select()]
+        elif path.suffix == ".gz" and "xyz" in path.name:
+            text = gzip.decompress(path.read_bytes()).decode()
+            frames = ase.io.read(io.StringIO(text), ":", format="extxyz")
+        else:
+            frames = ase.io.read(path, ":", format="extxyz" if "xyz" in path.suffix else None)
+    except TrainingError:
+        raise
+    # ASE's readers raise whatever a malformed line happens to trip over.
+    except Exception as error:
+        raise TrainingError(f"data file {path} cannot be read: {error!r}") from error
+    if not frames:
+        raise TrainingError(f"data file {path} holds no structures")
+    return [label(atoms, section, f"{path.name}[{k}]") for k, atoms in enumerate(frames)]
+
+
+def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
+    """What an ASE structure says about itself.
+
+    Raises
+    ------
+    TrainingError
+        Arrays of the wrong shape, or numbers that are not finite.
+    """
+    results = atoms.calc.results if atoms.calc is not None else {}
+    n = len(atoms)
+    energy = results.get("energy", np.nan) if section.energy_key == "energy" else np.nan
+    energy = float(atoms.info.get(section.energy_key, energy))
+    forces = results.get("forces") if section.forces_key == "forces" else None
+    forces = np.asarray(
+        atoms.arrays.get(section.forces_key, forces if forces is not None else np.full((n, 3), np.nan))
+    )
+    stress = results.get("stress") if section.stress_key == "stress" else None
+    stress = atoms.info.get(section.stress_key, stress)
+    virial = np.full(6, np.nan)
+    if stress is not None and atoms.cell.rank == 3:
+        stress = np.asarray(stress, dtype=float)
+        if stress.shape in ((9,), (3, 3)):
+            stress = stress.reshape(3, 3)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        if stress.shape != (6,):
+            raise TrainingError(f"{source}: stress has shape {stress.shape}; wanted 6 numbers or 3 x 3")
+        virial = stress[[section.stress_order.index(name) for name in VOIGT]] * atoms.get_volume()
+    if forces.shape != (n, 3):
+        raise TrainingError(f"{source}: forces have shape {forces.shape}; wanted ({n}, 3)")
+    config_type = str(atoms.info.get("config_type", "all"))
+    weight = float(atoms.info.get("weight", 1.0)) * section.weights.get(config_type, 1.0)
+    atom_weights = np.asarray(atoms.arrays.get("weight", np.ones(n)), dtype=float)
+    infinite = [
+        name
+        for name, value in (("energy", energy), ("forces", forces), ("stress", virial))
+        if np.isinf(value).any()
+    ]
+    partial = np.isnan(forces).any() and not np.isnan(forces).all()
+    if (
+        infinite
+        or partial
+        or not np.isfinite(atoms.positions).all()
+        or not np.isfinite(atoms.cell.array).all()
+    ):
+        what = infinite[0] if infinite else "forces" if partial else "positions or cell"
+        raise TrainingError(
+            f"{source}: {what} hold numbers that are not finite; redo or remove the structure"
+        )
+    if n == 0:
+        raise TrainingError(f"{source} has no atoms; remove it")
+    if not (weight > 0 and np.isfinite(weight) and (atom_weights >= 0).all()):
+        raise TrainingError(f"{source}: weights must be positive and finite")
+    bare = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    return Labelled(bare, energy, forces.astype(float), virial, config_type, source, weight, atom_weights)
+
+
+def _from_row(row: ase.db.row.AtomsRow) -> Atoms:
+    atoms = row.toatoms()
+    atoms.info.update(row.key_value_pairs)
+    return atoms
+
+
+def _read_input_data(path: Path, units: tuple[str, str]) -> list[Atoms]:
+    """n2p2's and RuNNer's training data."""
+    try:
+        length, energy = LENGTHS[units[0].lower()], ENERGIES[units[1].lower()]
+    except KeyError:
+        raise TrainingError(
+            f"units are {list(units)}; wanted a length of {', '.join(LENGTHS)} and an energy of {', '.join(ENERGIES)}"
+        ) from None
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    frames: list[Atoms] = []
+    lattice: list[list[float]] = []
+    rows: list[list[str]] = []
+    total = np.nan
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        words = line.split()
+        try:
+            if not words or words[0] in ("comment", "charge"):
+                continue
+            if words[0] == "begin":
+                lattice, rows, total = [], [], np.nan
+            elif words[0] == "lattice":
+                lattice.append([float(x) for x in words[1:4]])
+            elif words[0] == "atom":
+                rows.append(words)
+                [float(x) for x in (*words[1:4], *words[7:10])]
+            elif words[0] == "energy":
+                total = float(words[1]) * energy
+            elif words[0] == "end":
+                atoms = Atoms(
+                    [r[4] for r in rows], positions=[[float(x) * length for x in r[1:4]] for r in rows],
+                    cell=np.array(lattice) * length if lattice else None, pbc=len(lattice) == 3,
+                )  # fmt: skip
+                forces = np.array([[float(x) for x in r[7:10]] for r in rows]) * energy / length
+                atoms.calc = SinglePointCalculator(atoms, energy=total, forces=forces)
+                frames.append(atoms)
+        except (ValueError, IndexError, KeyError) as error:
+            raise TrainingError(
+                f"{path}, line {number}: {line.strip()!r} is not understood ({error})"
+            ) from error
+    return frames
+
+
+def split(structures: Sequence[Labelled], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Indices that stay and that are drawn out: from every config_type its share, at least one of ten.
+
+    Identical structures stay together.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: list[int] = []
+    for kind in sorted({s.config_type for s in structures}):
+        members = [k for k, s in enumerate(structures) if s.config_type == kind]
+        generator.shuffle(members)
+        count = round(fraction * len(members))
+        drawn += members[:count]
+    chosen = set(drawn)
+    keys = {_fingerprint(structures[k].atoms) for k in chosen}
+    chosen |= {k for k, s in enumerate(structures) if _fingerprint(s.atoms) in keys}
+    return [k for k in range(len(structures)) if k not in chosen], sorted(chosen)
+
+
+def _fingerprint(atoms: Atoms) -> bytes:
+    cell = np.round(atoms.cell.array, 4) + 0.0
+    return b"".join([atoms.numbers.tobytes(), cell.tobytes(), (np.round(atoms.positions, 4) + 0.0).tobytes()])
+
+
+def check(structures: Sequence[Labelled], *, energies: bool, forces: bool, missing: str) -> list[str]:
+    """Refuse data that cannot be learnt from; what a person should look at is returned as sentences.
+
+    Raises
+    ------
+    TrainingError
+        Missing labels (which structures), identical structures with different labels, an element with too
+        few atoms, energies in several units.
+    """
+    if not structures:
+        raise TrainingError("there are no structures to train on; name files in [data] train")
+    check_labels(structures, energies=energies, forces=forces, missing=missing)
+    atoms = Counter(symbol for s in structures for symbol in s.atoms.get_chemical_symbols())
+    for symbol, count in sorted(atoms.items()):
+        if count < _FEWEST_ATOMS:
+            where = [s.source for s in structures if symbol in s.atoms.get_chemical_symbols()]
+            raise TrainingError(
+                f"{symbol} occurs {count} times in all, in {_list(where)}; wanted at least {_FEWEST_ATOMS} atoms "
+                "to train its network: add structures or leave these out"
+            )
+    return [*_duplicates(structures), *_suspicious_energies(structures)]
+
+
+def check_labels(structures: Sequence[Labelled], *, energies: bool, forces: bool, missing: str) -> None:
+    """Refuse structures without the labels that the loss asks for.
+
+    Raises
+    ------
+    TrainingError
+        Naming them.
+    """
+    if missing == "refuse":
+        for wanted, name, known in (
+            (energies, "energy", [np.isfinite(s.energy) for s in structures]),
+            (forces, "forces", [np.isfinite(s.forces).all() for s in structures]),
+        ):
+            without = [s.source for s, k in zip(structures, known, strict=True) if not k]
+            if wanted and without:
+                raise TrainingError(
+                    f"{_list(without)} have no {name}; add them, leave the structures out, set missing = "
+                    '"allow" in [data] to use what there is, or set [loss] force_weight to 0 (energies alone) '
+                    "or 1 (forces alone)"
+                )
+    elif not any(np.isfinite(s.targets[:-6]).any() for s in structures):
+        raise TrainingError("no structure has an energy or forces; nothing can be learnt")
+
+
+def _duplicates(structures: Sequence[Labelled]) -> list[str]:
+    seen: dict[bytes, Labelled] = {}
+    same = []
+    for s in structures:
+        first = seen.setdefault(_fingerprint(s.atoms), s)
+        if first is s:
+            continue
+        if abs(first.energy - s.energy) > 1e-3 * len(s.atoms):
+            raise TrainingError(
+                f"{first.source} and {s.source} are the same structure with energies {first.energy:.6f} and "
+                f"{s.energy:.6f} eV; keep the right one"
+            )
+        same.append(f"{s.source} (as {first.source})")
+    if same:
+        return [f"{len(same)} structures occur twice and count twice: {_list(same)}"]
+    return []
+
+
+def fit_reference_energies(
+    structures: Sequence[Labelled], species: Sequence[str], given: dict[str, float]
+) -> np.ndarray:
+    """(n_species,) eV an atom: least squares of the energies by composition, what is given held fixed."""
+    known = [s for s in structures if np.isfinite(s.energy)]
+    counts = np.array(
+        [[s.atoms.get_chemical_symbols().count(e) for e in species] for s in known], dtype=float
+    )
+    counts = counts.reshape(-1, len(species))
+    energies = np.array([s.energy for s in known])
+    size = np.maximum(counts.sum(axis=1), 1)
+    free = [k for k, e in enumerate(species) if e not in given]
+    reference = np.array([given.get(e, 0.0) for e in species])
+    if free and known:
+        rest = (energies - counts @ reference) / size
+        reference[free] = np.linalg.lstsq(counts[:, free] / size[:, None], rest, rcond=None)[0]
+    return reference
+
+
+def _suspicious_energies(structures: Sequence[Labelled]) -> list[str]:
+    """Energies far from all others for their composition: named, never dropped."""
+    known = [s for s in structures if np.isfinite(s.energy)]
+    if len(known) < 4:
+        return []
+    species = sorted({symbol for s in known for symbol in s.atoms.get_chemical_symbols()})
+    size = np.array([len(s.atoms) for s in known])
+    energies = np.array([s.energy for s in known]) / size
+    counts = (
+        np.array([[s.atoms.get_chemical_symbols().count(e) for e in species] for s in known]) / size[:, None]
+    )
+    # Least absolute deviations by a few reweighted fits: one slip must not drag the reference along.
+    weight = np.ones(len(known))
+    for _ in range(30):
+        reference = np.linalg.lstsq(counts * weight[:, None], energies * weight, rcond=None)[0]
+        miss = energies - counts @ reference
+        weight = 1.0 / np.sqrt(np.abs(miss) + 1e-3)
+    spread = float(np.median(np.abs(miss - np.median(miss))))
+    odd = np.flatnonzero(np.abs(miss - np.median(miss)) > max(_OUTLIER_EV, 10.0 * spread))
+    typical = counts @ reference
+    for name, factor in _UNITS.items():
+        for ratio, where in ((1.0 / factor, f"in {name}"), (factor, f"not in {name}")):
+            slipped = [k for k in odd if abs(energies[k] / typical[k] / ratio - 1.0) < 0.05]
+            if len(slipped) > 0 and abs(typical).min() > 0.05:
+                raise TrainingError(
+                    f"energies of {_list([known[k].source for k in slipped])} look as if they were {where} while "
+                    f"the others are {'' if where.startswith('not') else 'not '}: {energies[slipped[0]]:.4g} eV an "
+                    f"atom where {typical[slipped[0]]:.4g} is usual; bring all files to eV and Å"
+                )
+    return [
+        f"the energy of {known[k].source} is {miss[k] * size[k]:+.1f} eV ({miss[k]:+.2f} eV an atom) away from what "
+        "its composition has elsewhere; it is used as it is: look at it"
+        for k in odd
+    ]
+
+
+def inside(test: Sequence[Labelled], train: Sequence[Labelled]) -> list[str]:
+    """Sources of test structures that are training structures too."""
+    known = {_fingerprint(s.atoms) for s in train}
+    return [s.source for s in test if _fingerprint(s.atoms) in known]
+
+
+def warn(messages: Sequence[str]) -> None:
+    """Python warnings of the messages."""
+    for message in messages:
+        warnings.warn(message, TrainingWarning, stacklevel=3)
+
+
+def with_weight(structure: Labelled, weight: float) -> Labelled:
+    """The same structure with another weight."""
+    return replace(structure, weight=weight)
+
+
+def _list(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

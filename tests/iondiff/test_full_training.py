@@ -1,0 +1,431 @@
+"""Training of potentials for all atoms: learns, repeats, goes on after a kill, and says what is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from iondiff.errors import ConfigError, TrainingError
+from iondiff.potentials import Committee, load
+from iondiff.training import TrainingWarning, read_training_config, train
+from iondiff.training.dataset import label
+from iondiff.training.settings import DataSection
+
+ROOT = Path(__file__).parents[2]
+
+
+def morse(atoms):
+    """Pair potential with smooth cutoff at 4.5 Å: energy, forces, stress; written apart from the suite."""
+    from iondiff.neighbours import neighbour_table
+
+    first, index, image = neighbour_table(atoms.positions, atoms.cell.array, atoms.pbc, 4.5)
+    centre = np.repeat(np.arange(len(atoms)), np.diff(first))
+    d = atoms.positions[index] + image @ atoms.cell.array - atoms.positions[centre]
+    r = np.linalg.norm(d, axis=1)
+    depth = np.where(atoms.numbers[centre] == atoms.numbers[index], 0.2, 0.35)
+    e = np.exp(-1.4 * (r - 2.6))
+    x = r / 4.5
+    f, df = 1 - 10 * x**3 + 15 * x**4 - 6 * x**5, -30 * x**2 * (1 - x) ** 2 / 4.5
+    v, dv = depth * (e * e - 2 * e), 1.4 * depth * (2 * e - 2 * e * e)
+    slope = ((dv * f + v * df) / r)[:, None] * d
+    forces = np.zeros((len(atoms), 3))
+    np.add.at(forces, centre, slope)
+    stress = 0.5 * np.einsum("pa,pb->ab", d, slope) / atoms.get_volume()
+    return 0.5 * (v * f).sum(), forces, stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+
+
+def structures(count=24, seed=0, shift=-3.0):
+    generator = np.random.default_rng(seed)
+    made = []
+    for k in range(count):
+        atoms = bulk("Cu", "fcc", a=3.7, cubic=True)
+        atoms.symbols[:2] = "Au"
+        atoms.set_cell(
+            atoms.cell.array @ (np.eye(3) + 0.03 * generator.normal(size=(3, 3))), scale_atoms=True
+        )
+        atoms.rattle(0.12, rng=generator)
+        energy, forces, stress = morse(atoms)
+        atoms.calc = SinglePointCalculator(atoms, energy=energy + 4 * shift, forces=forces, stress=stress)
+        atoms.info["config_type"] = "even" if k % 2 == 0 else "odd"
+        made.append(atoms)
+    return made
+
+
+SMALL = {
+    "data": {"validation_fraction": 0.2},
+    "descriptors": {
+        "radial": [{"count": 5, "cutoff": 5.0, "first": 2.0}],
+        "angular": [{"shifts": [2.0], "zetas": [1], "cutoff": 4.5}],
+    },
+    "network": {"hidden": [6, 5]},
+    "loss": {"stress_weight": 0.05},
+    "optimiser": {"epochs": 12},
+}
+
+
+def config(**changes):
+    """SMALL with tables replaced key by key."""
+    tables = json.loads(json.dumps(SMALL))
+    for name, change in changes.items():
+        tables[name] = {**tables.get(name, {}), **change} if isinstance(change, dict) else change
+    return tables
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    training = train(
+        config(network={"members": 2}, data={"test_fraction": 0.2}), folder, structures=structures(40)
+    )
+    return training, folder
+
+
+def test_it_learns_a_pair_potential(trained):
+    """Unseen energies and forces to a few per cent of their spread."""
+    training, _ = trained
+    test = training.errors["test"]
+    every = [morse(a) for a in structures(40)]
+    assert test["energy_meV_atom"]["rmse"] < 1e3 * 0.15 * np.std([e / 4 for e, _, _ in every])
+    assert test["force_eV_A"]["rmse"] < 0.15 * np.std([f for _, f, _ in every])
+    assert test["stress_GPa"]["rmse"] < 0.2 * np.std([s for _, _, s in every]) / 0.00624
+    history = training.members[0]["history"]
+    assert history[-1]["train_loss"] < 0.02 * history[0]["train_loss"]
+
+
+def test_the_saved_potential_says_what_the_error_table_was_made_of(trained):
+    training, folder = trained
+    potential = load(folder / "potential.nnp")
+    assert isinstance(potential, Committee)
+    assert len(potential) == 2
+    atoms = structures(40)[7]
+    reference = atoms.calc.results
+    atoms.calc = potential.calculator()
+    at = training.parity["structure"].index("structures[7]")
+    assert atoms.get_potential_energy() / 4 == pytest.approx(
+        training.parity["predicted_eV_atom"][at], abs=1e-9
+    )
+    rmse = np.sqrt(((atoms.get_forces() - reference["forces"]) ** 2).mean())
+    assert rmse == pytest.approx(training.parity["force_rmse_eV_A"][at], rel=1e-5)
+
+
+def test_the_error_table_adds_up(trained):
+    training, folder = trained
+    table = json.loads((folder / "training.json").read_text())["errors"]
+    for split in ("train", "validation", "test"):
+        whole, parts = table[split], table[split]["by_config_type"]
+        assert sum(p["structures"] for p in parts.values()) == whole["structures"]
+        mean = sum(p["structures"] * p["energy_meV_atom"]["rmse"] ** 2 for p in parts.values())
+        assert np.sqrt(mean / whole["structures"]) == pytest.approx(whole["energy_meV_atom"]["rmse"])
+        assert set(whole["by_element"]) == {"Cu", "Au"}
+        assert whole["force_eV_A"]["mae"] <= whole["force_eV_A"]["rmse"]
+    worst = [row["force_error_eV_A"] for row in training.worst_atoms]
+    assert len(worst) == 10
+    assert worst == sorted(worst, reverse=True)
+
+
+def test_the_page_shows_every_structure_and_needs_no_network(trained):
+    training, folder = trained
+    text = (folder / "training.html").read_text(encoding="utf-8")
+    assert text.count("<circle") == len(training.parity["structure"])
+    assert text.count("<polyline") == 4
+    assert "<script" not in text
+    assert "http" not in text
+
+
+@pytest.mark.parametrize("kind", ["levenberg-marquardt", "l-bfgs", "adamw", "kalman"])
+def test_every_optimiser_lowers_the_loss_and_repeats_to_the_last_digit(kind):
+    data = structures(10)
+    settings = config(optimiser={"kind": kind, "epochs": 5}, data={"validation_fraction": 0.0})
+    one, two = (train(settings, structures=data) for _ in range(2))
+    losses = [row["train_loss"] for row in one.members[0]["history"]]
+    assert losses[-1] < losses[0]
+    assert one.parity == two.parity
+
+
+def test_seeds_and_members_differ():
+    data = structures(8)
+    settings = config(optimiser={"epochs": 2}, network={"members": 2}, data={"validation_fraction": 0.0})
+    one, other = train(settings, structures=data), train({**settings, "seed": 7}, structures=data)
+    weights = [
+        member.networks[0].flat() for training in (one, other) for member in training.potential.members
+    ]
+    for a in range(4):
+        for b in range(a):
+            assert not np.allclose(weights[a], weights[b])
+
+
+@pytest.mark.slow
+def test_members_in_parallel_are_the_same_members(tmp_path):
+    data = structures(8)
+    settings = config(optimiser={"epochs": 3}, network={"members": 2})
+    one = train(settings, structures=data)
+    two = train({**settings, "workers": 2}, structures=data)
+    assert one.parity == two.parity
+
+
+def test_a_finished_training_is_not_done_again(trained, tmp_path):
+    _, folder = trained
+    before = {name: (folder / name).read_bytes() for name in ("potential.nnp", "parity.csv")}
+    train(config(network={"members": 2}, data={"test_fraction": 0.2}), folder, structures=structures(40))
+    for name, content in before.items():
+        assert (folder / name).read_bytes() == content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["levenberg-marquardt", "kalman", "adamw", "l-bfgs"])
+def test_a_killed_training_ends_at_the_same_last_digit(tmp_path, kind):
+    write(tmp_path / "data.extxyz", structures(20))
+    settings = config(
+        optimiser={"kind": kind, "epochs": 40, "patience": 40},
+        data={"train": [str(tmp_path / "data.extxyz")]},
+    )
+    script = tmp_path / "go.py"
+    script.write_text(
+        "import json, sys\n"
+        "from iondiff.training import loop, train\n"
+        "loop._CHECKPOINT_SECONDS = 0.0\n"
+        f"train(json.loads({json.dumps(settings)!r}), sys.argv[1], "
+        "progress=lambda *a: print(*a, flush=True))\n"
+    )
+    command = [sys.executable, str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [*command, str(tmp_path / "whole")], check=True, env=environment, stdout=subprocess.DEVNULL
+    )
+    killed = 0
+    for epoch in (3, 11, 29):
+        with subprocess.Popen(
+            [*command, str(tmp_path / "killed")], env=environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            for line in process.stdout:
+                if line.startswith(f"train {epoch} "):
+                    process.send_signal(signal.SIGKILL)
+                    killed += 1
+    assert killed == 3
+    subprocess.run(
+        [*command, str(tmp_path / "killed")], check=True, env=environment, stdout=subprocess.DEVNULL
+    )
+    for name in ("potential.nnp", "parity.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+
+
+def test_a_damaged_checkpoint_is_begun_anew(tmp_path):
+    settings, data = config(optimiser={"epochs": 2}), structures(8)
+    first = train(settings, tmp_path, structures=data)
+    (tmp_path / "checkpoint.member0.npz").write_bytes(b"PK\x03\x04 nonsense")
+    assert train(settings, tmp_path, structures=data).parity == first.parity
+
+
+def test_energies_alone_and_forces_alone():
+    data = structures(10)
+    bare = []
+    for atoms in data:
+        copy = atoms.copy()
+        copy.calc = SinglePointCalculator(copy, energy=atoms.calc.results["energy"])
+        bare.append(copy)
+    energies = config(loss={"force_weight": 0.0, "stress_weight": 0.0}, optimiser={"epochs": 3})
+    training = train(energies, structures=bare)
+    assert training.errors["train"]["force_eV_A"] is None
+    assert training.errors["train"]["energy_meV_atom"]["rmse"] > 0
+    forces = config(loss={"force_weight": 1.0, "stress_weight": 0.0}, optimiser={"epochs": 3})
+    assert train(forces, structures=data).errors["train"]["force_eV_A"]["rmse"] > 0
+    mixed = config(data={"missing": "allow"}, optimiser={"epochs": 2})
+    assert train(mixed, structures=[*bare[:5], *data[5:]]).errors["train"]["force_eV_A"]["rmse"] > 0
+
+
+def test_weights_of_structures_count():
+    data = structures(12)
+    for atoms in data:
+        atoms.info["config_type"] = "all"
+    for atoms in data[:2]:
+        atoms.info["config_type"] = "dear"
+    miss = []
+    for weight in (1.0, 300.0):
+        settings = config(
+            data={"weights": {"dear": weight}, "validation_fraction": 0.0}, optimiser={"epochs": 8},
+            network={"hidden": [3]},
+        )  # fmt: skip
+        parts = train(settings, structures=data).errors["train"]["by_config_type"]
+        miss.append(parts["dear"]["force_eV_A"]["rmse"])
+    assert miss[1] < 0.7 * miss[0]
+
+
+@pytest.mark.parametrize(
+    "method", ["pca", "cur", "farthest", "pearson", "lasso", "group-lasso", "genetic", "random"]
+)
+def test_a_selection_of_functions_is_what_the_network_gets(method):
+    settings = config(
+        descriptors={"selection": {"method": method, "count": 6}}, optimiser={"epochs": 1},
+        data={"validation_fraction": 0.0},
+    )  # fmt: skip
+    potential = train(settings, structures=structures(6)).potential
+    for element in potential.descriptor.elements:
+        assert 1 <= len(element) <= 6
+
+
+# What users get wrong.
+
+
+def quick(data, **changes):
+    return train(config(optimiser={"epochs": 1}, **changes), structures=data)
+
+
+def test_missing_forces_are_named():
+    data = structures(8)
+    for k in (2, 5):
+        data[k].calc = SinglePointCalculator(data[k], energy=-12.0)
+    with pytest.raises(TrainingError, match=r"structures\[2\], structures\[5\] have no forces"):
+        quick(data)
+
+
+def test_an_energy_far_off_is_named_and_kept():
+    data = structures(16)
+    data[3].calc.results["energy"] += 100.0
+    with pytest.warns(TrainingWarning, match=r"structures\[3\] is \+100\.\d eV"):
+        training = quick(data)
+    assert "structures[3]" in training.parity["structure"]
+
+
+def test_energies_in_hartree_among_electronvolts_are_refused():
+    data = structures(16)
+    for atoms in data[:4]:
+        atoms.calc.results["energy"] /= 27.211386
+    with pytest.raises(TrainingError, match="in Hartree"):
+        quick(data)
+
+
+def test_duplicates_are_named_and_contradictions_refused():
+    data = structures(8)
+    twin = data[1].copy()
+    twin.calc = SinglePointCalculator(twin, **data[1].calc.results)
+    with pytest.warns(TrainingWarning, match=r"occur twice.*structures\[8\] \(as structures\[1\]\)"):
+        quick([*data, twin])
+    twin.calc.results["energy"] += 1.0
+    with pytest.raises(TrainingError, match=r"structures\[1\] and structures\[8\] are the same structure"):
+        quick([*data, twin])
+
+
+def test_an_element_with_few_atoms_is_named():
+    data = structures(8)
+    data[0].symbols[3] = "Ag"
+    with pytest.raises(TrainingError, match=r"Ag occurs 1 times in all, in structures\[0\]"):
+        quick(data)
+
+
+def test_an_empty_test_split_is_refused():
+    with pytest.raises(TrainingError, match="leaves the test set empty"):
+        train(config(data={"test_fraction": 0.01}), structures=structures(8))
+
+
+def test_a_test_set_inside_the_training_set_is_said():
+    data = structures(8)
+    with pytest.warns(TrainingWarning, match="2 of 2 test structures are training structures too"):
+        train(config(optimiser={"epochs": 1}), structures=data, test_structures=data[:2])
+
+
+def test_no_structures_and_absent_files_are_said(tmp_path):
+    with pytest.raises(TrainingError, match="no structures to train on"):
+        train(config())
+    with pytest.raises(TrainingError, match="does not exist"):
+        train(config(data={"train": [str(tmp_path / "none.extxyz")]}))
+    (tmp_path / "bad.extxyz").write_text("3\nnonsense\nCu 0 0\n")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        train(config(data={"train": [str(tmp_path / "bad.extxyz")]}))
+
+
+def test_a_loss_that_overflows_stops_and_keeps_the_last_good_weights():
+    """AdamW with an absurd rate."""
+    settings = config(
+        optimiser={"kind": "adamw", "rate": 1e30, "epochs": 6, "batch": 8}, data={"validation_fraction": 0.0}
+    )
+    with (
+        np.errstate(all="ignore"),
+        pytest.warns(TrainingWarning, match="no longer finite in epoch 2.*epoch 1 are"),
+    ):
+        training = train(settings, structures=structures(8))
+    assert np.isfinite(training.potential.networks[0].flat()).all()
+    assert training.members[0]["epochs"] == 2
+
+
+def test_keys_that_do_not_exist_are_answered_with_the_nearest(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("[data]\ntrain = ['a.extxyz']\n[optimiser]\nepoch = 3\n")
+    with pytest.raises(
+        ConfigError, match=r"unknown key 'optimiser.epoch'; the nearest known one is 'epochs'"
+    ):
+        read_training_config(path)
+    path.write_text("[data]\ntrain = ['a.extxyz']\n[loss]\nforce_weight = 2.0\n")
+    with pytest.raises(ConfigError, match=r"loss.force_weight is 2.0"):
+        read_training_config(path)
+    path.write_text("[data]\ntrain = ['a.extxyz']\n")
+    assert read_training_config(path).data.train == (tmp_path / "a.extxyz",)
+
+
+def test_stress_in_another_order_is_put_right():
+    atoms = structures(1)[0]
+    order = ("xx", "yy", "zz", "xy", "yz", "xz")
+    straight = label(atoms, DataSection(), "a").virial
+    stress = atoms.calc.results["stress"]
+    atoms.calc.results["stress"] = np.array(
+        [stress[0], stress[1], stress[2], stress[5], stress[3], stress[4]]
+    )
+    np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
+
+
+@pytest.mark.parametrize("name", ["data.extxyz", "data.xyz", "data.db", "data.extxyz.gz"])
+def test_the_same_data_in_several_files(tmp_path, name):
+    from iondiff.training import read_structures
+
+    data = structures(3)
+    if name.endswith("gz"):
+        import gzip
+
+        write(tmp_path / "plain.extxyz", data)
+        (tmp_path / name).write_bytes(gzip.compress((tmp_path / "plain.extxyz").read_bytes()))
+    else:
+        write(tmp_path / name, data, **({"format": "extxyz"} if name.endswith("xyz") else {}))
+    for atoms, found in zip(data, read_structures(tmp_path / name, DataSection()), strict=True):
+        assert found.energy == pytest.approx(atoms.calc.results["energy"])
+        np.testing.assert_allclose(found.forces, atoms.calc.results["forces"], atol=1e-7)
+
+
+def test_the_command_trains(tmp_path):
+    write(tmp_path / "data.extxyz", structures(10))
+    (tmp_path / "config.toml").write_text(
+        "[data]\ntrain = ['data.extxyz']\nvalidation_fraction = 0.2\n"
+        "[[descriptors.radial]]\ncount = 3\n[[descriptors.angular]]\nzetas = [1]\nshifts = [2.0]\n"
+        "[network]\nhidden = [4]\n[optimiser]\nepochs = 2\n"
+    )
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "iondiff", "train", str(tmp_path / "config.toml"), "-o", str(tmp_path / "out")],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "validation" in done.stdout
+    assert (tmp_path / "out" / "potential.nnp").exists()
+    assert time.monotonic() - started < 600
+
+
+def test_isolated_molecules_train():
+    """No cell, no stress."""
+    generator = np.random.default_rng(3)
+    data = []
+    for _ in range(12):
+        atoms = Atoms("Cu4", positions=[[0, 0, 0], [2.5, 0, 0], [0, 2.5, 0], [0, 0, 2.5]])
+        atoms.rattle(0.2, rng=generator)
+        d = atoms.get_all_distances() + np.eye(4) * 9
+        energy = float(((d - 2.5) ** 2 * np.exp(-d)).sum())
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=generator.normal(size=(4, 3)))
+        data.append(atoms)
+    assert train(config(optimiser={"epochs": 1}), structures=data).errors["train"]["stress_GPa"] is None
