@@ -8,10 +8,12 @@ asks LLVM for it, after typing: for vectors, whose way through memory would cost
 
 from __future__ import annotations
 
+from typing import Any
+
 from numba import njit
 
-inner = njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_BARE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # not in Numba's type stubs
+
+inner = njit(cache=True, error_model="numpy", **_BARE)
 written_out = njit(cache=True, error_model="numpy", inline="always")
-always_inlined = njit(
-    cache=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+always_inlined = njit(cache=True, error_model="numpy", forceinline=True, **_BARE)
