@@ -12,8 +12,8 @@ from typing import Any
 
 from numba import njit
 
-_UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # numba's types lack them
+_BARE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # not in Numba's type stubs
 
-inner = njit(cache=True, error_model="numpy", **_UNWRAPPED)
+inner = njit(cache=True, error_model="numpy", **_BARE)
 written_out = njit(cache=True, error_model="numpy", inline="always")
-always_inlined = njit(cache=True, error_model="numpy", forceinline=True, **_UNWRAPPED)
+always_inlined = njit(cache=True, error_model="numpy", forceinline=True, **_BARE)

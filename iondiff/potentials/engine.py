@@ -98,7 +98,7 @@ class Evaluation:
     member_energies
         (n_members, n), eV.
     member_forces
-        (n_members, n, 3), eV/Å; of a single potential (0, n, 3), for they are the forces.
+        (n_members, n, 3), eV/Å; (0, n, 3) of a single potential, whose they are, and where not asked for.
     """
 
     energy: float
@@ -200,6 +200,8 @@ def evaluate(
     species: np.ndarray,
     neighbours: Neighbours | None = None,
     precision: str | None = None,
+    *,
+    member_forces: bool = True,
 ) -> Evaluation:
     """Energy, forces and virial of a structure.
 
@@ -215,6 +217,9 @@ def evaluate(
         As of :func:`iondiff.neighbours.neighbour_table`, with at least the plan's cutoff; made where absent.
     precision
         "double" or "mixed"; what the plan says where absent.
+    member_forces
+        Of a committee: the forces of every member too, each a way back of its own. Without them a committee
+        costs little more than one potential; the energies of the members come in any case.
 
     Raises
     ------
@@ -246,12 +251,12 @@ def evaluate(
     forces, atom_energies, virial = np.empty((n, 3)), np.empty(n), np.empty((3, 3))
     functions = np.empty((n, max(plan.n_functions)))
     members = np.empty((plan.n_members, n))
-    member_forces = np.empty((plan.n_members if plan.n_members > 1 else 0, n, 3))
+    each = np.empty((plan.n_members if member_forces and plan.n_members > 1 else 0, n, 3))
     alone = n < _ALONE or plan.integers[slot.THREADS] == 1
     run = _kernels_hdnnp.run_serial if alone else _kernels_hdnnp.run_parallel
     energy = run(
         np.empty(0, np.float32 if plan.integers[slot.PRECISION] else np.float64), positions, cell, species,
         first, index, image, plan.integers, plan.reals, forces, atom_energies, virial, functions, members,
-        member_forces,
+        each,
     )  # fmt: skip
-    return Evaluation(float(energy), atom_energies, forces, virial, functions, members, member_forces)
+    return Evaluation(float(energy), atom_energies, forces, virial, functions, members, each)

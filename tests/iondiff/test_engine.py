@@ -315,5 +315,11 @@ def test_a_committee_is_its_members():
     np.testing.assert_allclose(found.energy, np.mean([one.energy for one in alone]), rtol=1e-12)
     np.testing.assert_allclose(found.forces, np.mean([one.forces for one in alone], axis=0), atol=1e-11)
     np.testing.assert_allclose(found.virial, np.mean([one.virial for one in alone], axis=0), atol=1e-10)
+    short = engine.evaluate(
+        engine.compile(members), positions, cell, [True] * 3, species, member_forces=False
+    )
+    np.testing.assert_allclose(short.forces, found.forces, atol=1e-11)
+    assert np.array_equal(short.member_energies, found.member_energies)
+    assert short.member_forces.shape == (0, 9, 3)
     with pytest.raises(PotentialError, match="member 2 of the committee has other symmetry functions"):
         engine.compile([members[0], make_potential(KINDS["G2"])])
