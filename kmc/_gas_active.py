@@ -300,6 +300,7 @@ def active_hops(
     """
     # Arrays by name: looking them up in a tuple costs a count of references each time.
     who, species, basis, target, degree = s.who, s.species, t.basis, t.target, t.degree
+    lengths = t.length
     static, image, winding, vector, place_of = t.rate, t.image, t.winding, t.vector, t.place
     site_energy, own, first, partner, shift, pair_energy = (
         t.energy,
@@ -409,12 +410,9 @@ def active_hops(
                 which = image[start, k]
                 wind[carrier, 0] += winding[which]
                 wind[carrier, 1] += 1
-                length = 0.0
                 for i in range(3):
-                    d = vector[which, i] + (place_of[stop, i] - place_of[start, i])
-                    moved[kind, i] += d
-                    length += d * d
-                sums[SQUARED] += length
+                    moved[kind, i] += vector[which, i] + (place_of[stop, i] - place_of[start, i])
+                sums[SQUARED] += lengths[start, k]
                 occupied[kind, start] += clock
                 occupied[kind, stop] -= clock
                 ends, signs = (np.int64(site), np.int64(there)), (-1, 1)

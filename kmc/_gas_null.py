@@ -139,6 +139,7 @@ def null_hops(
         t.basis,
     )
     winding, vector, place, site_energy, degree = t.winding, t.vector, t.place, t.energy, t.degree
+    lengths = t.length
     who, species, wind, moved, occupied, energy = s.who, s.species, s.wind, s.moved, s.occupied, s.energy
     site, first, count = w.site, w.first, w.count
     key, state = s.stream[0], s.stream[1]
@@ -229,12 +230,9 @@ def null_hops(
             which = image[base, k]
             wind[carrier, 0] += winding[which]
             wind[carrier, 1] += 1
-            length = 0.0
             for i in range(3):
-                d = vector[which, i] + (place[stop, i] - place[start, i])
-                moved[kind, i] += d
-                length += d * d
-            squared += length
+                moved[kind, i] += vector[which, i] + (place[stop, i] - place[start, i])
+            squared += lengths[base, k]
             if n_basis > 1:
                 occupied[kind, start] += clock
                 occupied[kind, stop] -= clock

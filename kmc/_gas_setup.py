@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
 
 from kmc._gas_active import EV_PER_QUANTUM, Surroundings
 from kmc._gas_rules import BarrierRule
@@ -14,7 +16,7 @@ from kmc._gas_run import Plan, interaction_energy
 from kmc._gas_start import starting_sites
 from kmc._gas_state import new_state
 from kmc._gas_tables import HopTables, build_tables
-from kmc.exact import percolating_components
+from kmc.exact import percolating_components, solve_rates
 from kmc.interactions import Interactions, PairTables, pair_energies_at, pair_tables
 from kmc.network import Floats, GraphError, Integers, Network, compile_graph
 from kmc.rates import KB, BarrierModel, Rates, hop_rates
@@ -229,6 +231,8 @@ def make_plan(  # noqa: C901 - one decision after the other
         arrive, leave = _reservoirs(system, tables, ends, open_axis, log_unit)
         surroundings = surroundings._replace(arrive=arrive, leave=leave)
         fastest += float((arrive + leave).max()) * 4.0
+    if ends is None:
+        tables = tables._replace(place=smooth_places(system, tables))
     blocks = 1 << (min(FEWEST_BLOCKS, n_hops).bit_length() - 1)
     while blocks < MOST_BLOCKS and 2 * blocks * n_sites <= n_hops:
         blocks *= 2
@@ -255,6 +259,35 @@ def make_plan(  # noqa: C901 - one decision after the other
         blocks=blocks,
         occupation_blocks=occupation_blocks,
     )
+
+
+def smooth_places(system: System, t: HopTables) -> Floats:
+    """Coordinates (basis, 3), Å, in which a carrier among the others drifts nowhere, on the average.
+
+    D is the same in any coordinates that differ from positions by a bounded amount. In these, what flickers
+    between two sites hardly moves, and blocks may be short. They are exact for one carrier; others enter by
+    f_i w_ij (1 − f_j), f being the occupations of Fermi and Dirac. Without equilibrium, positions will do.
+    """
+    one = system.rates[0]
+    if one.driven.any() or system.field is not None or one.network.n_sites == 1:
+        return np.asarray(t.place)
+    cells = len(t.basis) // len(t.degree)
+    log_weights = one.log_weights - one.log_weights.max()
+    low, high = -np.log(sum(system.counts) + 1.0) - 800.0, 800.0
+
+    def excess(level: float) -> float:
+        return float(expit(log_weights + level).sum() * cells - sum(system.counts))
+
+    level = brentq(excess, low, high) if sum(system.counts) else low
+    log_empty = -np.logaddexp(0.0, log_weights + level)
+    source, target = one.network.source, one.network.target
+    crowded = replace(one, log_conductances=one.log_conductances + log_empty[source] + log_empty[target])
+    try:
+        corrector = solve_rates(crowded).corrector
+    except GraphError:  # rates of too many orders of magnitude
+        return np.asarray(t.place)
+    smooth: Floats = t.place + corrector
+    return smooth
 
 
 def projections(rates: Rates) -> Floats:

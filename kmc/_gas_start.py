@@ -13,7 +13,7 @@ from kmc._random import ADVANCE
 from kmc.network import Floats
 
 #: Attempted exchanges a site, to make the fixed number of carriers forget how it was reached.
-SWEEPS = 10
+SWEEPS = 40
 
 
 def starting_sites(log_weights: Floats, cells: int, counts: list[int], rng: np.random.Generator) -> Any:

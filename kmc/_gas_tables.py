@@ -46,8 +46,11 @@ class HopTables(NamedTuple):
         (basis, width), which row of `vector` a slot winds.
     winding, vector
         (images,), packed whole cells; (images, 3), Å.
+    length
+        (basis, width), Å²: squared length of each hop.
     place
-        (basis, 3), Å: positions in the gauge in which windings are counted.
+        (basis, 3), Å: what displacements are made of: positions, or smoother coordinates
+        (`kmc._gas_setup.smooth_places`), in the gauge in which windings are counted.
     energy
         (species, basis), quanta.
     group, bound
@@ -65,6 +68,7 @@ class HopTables(NamedTuple):
     image: Any
     winding: Any
     vector: Any
+    length: Any
     place: Any
     energy: Any
     group: Any
@@ -115,6 +119,8 @@ def build_tables(
     group, bound = _groups(totals)
     padded = not np.allclose(totals[totals > 0], bound[0], rtol=EQUAL, atol=0.0)
     width = LANE * -(-(int(degree.max(initial=0)) + int(padded)) // LANE)
+    length = np.zeros((n, width))
+    length[network.source, slot] = (network.displacements**2).sum(axis=1)
     image = np.zeros((n, width), dtype=np.uint16)
     image[network.source, slot] = which
     rate = np.zeros((n_species * n, width))
@@ -136,6 +142,7 @@ def build_tables(
         image=image,
         winding=(distinct[:, 0] << (2 * FIELD)) + (distinct[:, 1] << FIELD) + distinct[:, 2],
         vector=distinct @ network.cell,
+        length=length,
         place=network.positions - rates[0].offset @ network.cell,
         energy=np.rint(energies * QUANTA_PER_EV).astype(np.int64),
         group=group,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import constants
 
-from kmc._gas_blocks import Level, Measured, choose, ratio, scatter
+from kmc._gas_blocks import FEWEST_EVENTS, Level, Measured, choose, ratio, scatter
 from kmc._gas_setup import projections
 from kmc.estimate import Estimate, NotConvergedError
 from kmc.exact import CM2_PER_A2
@@ -245,7 +245,7 @@ def _tracer(run: Gas, *, tensor: bool, species: str | None) -> Measured:
         levels.append(_level(squares, cross, t, fine, events, tensor=tensor))
     if not levels or time.sum() == 0.0:
         return _nothing(tensor=tensor)
-    return choose(levels, float(number))
+    return _moved_enough(run, choose(levels, float(number)), number)
 
 
 def _without_drift(
@@ -291,7 +291,23 @@ def _charge(run: Gas, *, tensor: bool, charges: tuple[float, ...] | None = None)
         levels.append(_level(squares, cross, times, size, events, tensor=tensor))
         even = moved.shape[1] // 2 * 2
         moved, times, size = _joined(moved[:, :even], 2), _joined(times[:, :even], 2), 2 * size
-    return choose(levels, norm) if levels else _nothing(tensor=tensor)
+    if not levels:
+        return _nothing(tensor=tensor)
+    return _moved_enough(run, choose(levels, norm), run.n_carriers)
+
+
+def _moved_enough(run: Gas, measured: Measured, number: int) -> Measured:
+    """With a word of doubt where carriers got less far than some hops: what is rare was not seen yet."""
+    made = float(run.made.sum())
+    square = run.squared.sum() / made if made else 0.0
+    trace = float(measured.value) * 3.0 if measured.value.ndim == 0 else float(np.trace(measured.value))
+    hops = 2.0 * trace * number * run.durations.sum() / square if square else 0.0
+    if hops >= FEWEST_EVENTS:
+        return measured
+    trouble = (
+        f"the carriers hardly move: after {made:.3g} hops they got as far as {max(hops, 0.0):.2g} would lead"
+    )
+    return replace(measured, troubles=(trouble, *measured.troubles))
 
 
 def _joined(values: Floats, size: int) -> Floats:

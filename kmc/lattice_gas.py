@@ -417,7 +417,7 @@ def _collect(
     crossings = stack("crossings")
     series = [energy.sum(axis=2)] if energy.any() else []
     exact_start = len(system.species) == 1 and plan.pairs.energy.size == 0 and open_axis is None
-    exact_start &= system.field is None and not system.rates[0].driven.any()
+    exact_start &= system.field is None and np.ptp(plan.log_weights) == 0.0
     if open_axis is not None:
         series.append((crossings @ np.array([1.0, -1.0, 1.0, -1.0])).cumsum(axis=1))
     done = min(int(one["progress"][0]) for one in seen)

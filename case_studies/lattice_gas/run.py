@@ -117,7 +117,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--hops", type=int, default=10_000_000, help="of all carriers together, in each of two runs"
+        "--hops", type=int, default=3_000_000, help="of all carriers together, in each of two runs"
     )
     parser.add_argument("--figure", type=Path, default=HERE / "concentration.svg")
     parser.add_argument("--table", type=Path, default=HERE / "concentration.csv")
