@@ -124,13 +124,21 @@ def label_command(
 
 
 @app.command("train")
-def train_command(config: ConfigArgument, output: OutputOption) -> None:
+def train_command(
+    config: ConfigArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Run folder; by default runs/ and the name of CONFIG.", show_default=False
+        ),
+    ] = None,
+) -> None:
     """Train the potential of a configuration and print its errors.
 
     A configuration with a table [data] trains a potential for all atoms (docs/training.md); one of a run, with
     [host], its guest network. Started again in the same folder, it goes on where it stopped.
 
-    Example: diffusion-network train case_studies/elements/Si.toml --output runs/si
+    Example: diffusion-network train case_studies/elements/Si.toml
 
     Example: diffusion-network train case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
@@ -138,6 +146,7 @@ def train_command(config: ConfigArgument, output: OutputOption) -> None:
     from iondiff.tables import read_toml
 
     tables = read_toml(config)
+    output = output or Path("runs") / config.stem
     if "data" in tables and "host" not in tables:
         _train_full(config, output)
         return

@@ -89,7 +89,7 @@ def read_structures(path: str | Path, section: DataSection) -> list[Labelled]:
     try:
         if path.name.endswith("input.data"):
             frames = _read_input_data(path, section.units)
-        elif path.suffix == ".db":
+        elif path.suffix in (".db", ".json"):
             with ase.db.connect(path) as database:
                 frames = [_from_row(row) for row in database.select()]
         elif path.suffix == ".gz" and "xyz" in path.name:
@@ -117,14 +117,12 @@ def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
     """
     results = atoms.calc.results if atoms.calc is not None else {}
     n = len(atoms)
-    energy = results.get("energy", np.nan) if section.energy_key == "energy" else np.nan
-    energy = float(atoms.info.get(section.energy_key, energy))
-    forces = results.get("forces") if section.forces_key == "forces" else None
+    energy = float(atoms.info.get(section.energy_key, results.get(section.energy_key, np.nan)))
+    forces = results.get(section.forces_key)
     forces = np.asarray(
         atoms.arrays.get(section.forces_key, forces if forces is not None else np.full((n, 3), np.nan))
     )
-    stress = results.get("stress") if section.stress_key == "stress" else None
-    stress = atoms.info.get(section.stress_key, stress)
+    stress = atoms.info.get(section.stress_key, results.get(section.stress_key))
     virial = np.full(6, np.nan)
     if stress is not None and atoms.cell.rank == 3:
         stress = np.asarray(stress, dtype=float)
@@ -227,6 +225,25 @@ def split(structures: Sequence[Labelled], fraction: float, seed: int) -> tuple[l
     keys = {_fingerprint(structures[k].atoms) for k in chosen}
     chosen |= {k for k, s in enumerate(structures) if _fingerprint(s.atoms) in keys}
     return [k for k in range(len(structures)) if k not in chosen], sorted(chosen)
+
+
+def folds(structures: Sequence[Labelled], count: int, seed: int) -> list[list[int]]:
+    """Indices in `count` parts of about the same size, every config_type spread over all of them.
+
+    Identical structures stay together.
+    """
+    generator = np.random.default_rng(seed)
+    order: list[int] = []
+    for kind in sorted({s.config_type for s in structures}):
+        members = [k for k, s in enumerate(structures) if s.config_type == kind]
+        generator.shuffle(members)
+        order += members
+    parts: list[list[int]] = [[] for _ in range(count)]
+    place: dict[bytes, int] = {}
+    for k in order:
+        key = _fingerprint(structures[k].atoms)
+        parts[place.setdefault(key, len(place) % count)].append(k)
+    return [sorted(part) for part in parts]
 
 
 def _fingerprint(atoms: Atoms) -> bytes:

@@ -133,11 +133,66 @@ def test_the_error_table_adds_up(trained):
     assert worst == sorted(worst, reverse=True)
 
 
+def test_the_forces_of_the_parity_plot_are_those_of_the_table(trained):
+    """An element's errors are those on its atoms; the file of forces has every atom once."""
+    training, folder = trained
+    rows = np.genfromtxt(folder / "parity_forces.csv", delimiter=",", names=True, dtype=None, encoding=None)
+    assert len(rows) == 4 * 40
+    missed = np.array([rows[f"predicted_f{a}_eV_A"] - rows[f"f{a}_eV_A"] for a in "xyz"])
+    test = rows["split"] == "test"
+    for element in ("Au", "Cu"):
+        own = missed[:, test & (rows["element"] == element)]
+        table = training.errors["test"]["by_element"][element]
+        assert table["force_eV_A"]["rmse"] == pytest.approx(np.sqrt((own**2).mean()), rel=1e-4)
+        assert table["force_eV_A"]["mae"] == pytest.approx(np.abs(own).mean(), rel=1e-4)
+
+
+def test_bagged_members_hold_out_different_structures_and_answer_for_them():
+    """Validation errors are of members that never saw the structure; the committee has seen all."""
+    data = structures(20)
+    settings = config(
+        network={"members": 5, "bagging": True}, data={"validation_fraction": 0.2}, optimiser={"epochs": 6}
+    )
+    training = train(settings, structures=data)
+    split, names = np.array(training.parity["split"]), np.array(training.parity["structure"])
+    assert sorted(names[split == "validation"]) == sorted(names[split == "train"])
+    assert len(names) == 2 * len(data)
+    # Each structure's validation is one member's, not the committee's.
+    members = training.potential.members
+    for k in (0, 7, 13):
+        atoms = data[k].copy()
+        alone = []
+        for member in members:
+            atoms.calc = member.calculator(extrapolation="ignore")
+            alone.append(atoms.get_potential_energy() / 4)
+        at = {
+            s: training.parity["predicted_eV_atom"][
+                int(np.flatnonzero((split == s) & (names == f"structures[{k}]"))[0])
+            ]
+            for s in ("train", "validation")
+        }
+        assert at["train"] == pytest.approx(np.mean(alone), abs=1e-6)
+        assert np.min(np.abs(np.array(alone) - at["validation"])) < 1e-6
+    assert (
+        training.errors["validation"]["force_eV_A"]["rmse"] > training.errors["train"]["force_eV_A"]["rmse"]
+    )
+
+
+def test_bagging_that_cannot_be_is_refused():
+    with pytest.raises(ConfigError, match="at least two members"):
+        train(config(network={"bagging": True}), structures=structures(8))
+    bagged = config(network={"bagging": True, "members": 2})
+    same = [structures(1)[0] for _ in range(5)]
+    with pytest.raises(TrainingError, match="at least two parts to hold out"):
+        train(bagged, structures=same)
+
+
 def test_the_page_shows_every_structure_and_needs_no_network(trained):
     training, folder = trained
     text = (folder / "training.html").read_text(encoding="utf-8")
     assert text.count("<circle") == len(training.parity["structure"])
     assert text.count("<polyline") == 4
+    assert "Force components" in text
     assert "<script" not in text
     assert "http" not in text
 
@@ -382,7 +437,7 @@ def test_stress_in_another_order_is_put_right():
     np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
 
 
-@pytest.mark.parametrize("name", ["data.extxyz", "data.xyz", "data.db", "data.extxyz.gz"])
+@pytest.mark.parametrize("name", ["data.extxyz", "data.xyz", "data.db", "data.json", "data.extxyz.gz"])
 def test_the_same_data_in_several_files(tmp_path, name):
     from iondiff.training import read_structures
 
