@@ -92,6 +92,11 @@ def train(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     setup = Setup.of(config, data, say)
+    named = [
+        m for m in setup.odd_energies() if m.split(" is ")[0] not in {n.split(" is ")[0] for n in messages}
+    ]
+    dataset.warn(named)
+    messages += named
     trained = _train_members(config, setup, folder, say)
     bad = [m for m in trained if m.progress.best_epoch == 0]
     if bad:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from iondiff.errors import TrainingError
-from iondiff.training import dataset
+from iondiff.training import checks, dataset
 from iondiff.training.dataset import Labelled
 from iondiff.training.settings import TrainingConfig
 
@@ -59,7 +60,7 @@ def gather(
     Raises
     ------
     TrainingError
-        Data that cannot be learnt from (:func:`iondiff.training.dataset.check`), or an empty split.
+        Data that cannot be learnt from (:func:`iondiff.training.checks.check`), or an empty split.
     """
     section = config.data
 
@@ -72,11 +73,12 @@ def gather(
     test = read(section.test, test_structures, "test_structures")
     alpha = config.loss.force_weight
     demands = {"energies": alpha < 1, "forces": alpha > 0, "missing": section.missing}
-    messages = dataset.check(training, **demands)  # type: ignore[arg-type]
+    messages = checks.check(training, **demands)  # type: ignore[arg-type]
     for extra in (validation, test):
         if extra:
-            dataset.check_labels(extra, **demands)  # type: ignore[arg-type]
+            checks.check_labels(extra, **demands)  # type: ignore[arg-type]
     _refuse_strangers(training, [*validation, *test])
+    messages += _unused(config, [*training, *validation])
     drawn: list[Labelled] = []
     kept: list[Labelled] = []
     if section.test_fraction:
@@ -89,7 +91,7 @@ def gather(
     if not training:
         raise TrainingError("validation and test took all structures; nothing is left to train on")
     everything = [*training, *validation, *kept, *test, *drawn]
-    twice = dataset.inside(test, [*training, *validation, *kept])
+    twice = checks.inside(test, [*training, *validation, *kept])
     if twice:
         messages.append(
             f"{len(twice)} of {len(test)} test structures are training structures too, so the test error is no "
@@ -134,3 +136,31 @@ def _refuse_strangers(training: Sequence[Labelled], others: Sequence[Labelled]) 
         unknown = sorted(set(s.atoms.get_chemical_symbols()) - known)
         if unknown:
             raise TrainingError(f"{s.source} holds {', '.join(unknown)}, which is in no training structure")
+
+
+def _unused(config: TrainingConfig, structures: Sequence[Labelled]) -> list[str]:
+    """Settings that no structure answers to.
+
+    Raises
+    ------
+    TrainingError
+        A reference energy of an element that is not there.
+    """
+    present = {symbol for s in structures for symbol in s.atoms.get_chemical_symbols()}
+    absent = sorted(set(config.data.reference_energies) - present)
+    if absent:
+        raise TrainingError(
+            f"[data.reference_energies] names {', '.join(absent)}, which is in no training structure; the data hold "
+            f"{', '.join(sorted(present))}"
+        )
+    messages = []
+    kinds = {s.config_type for s in structures}
+    idle = sorted(set(config.data.weights) - kinds)
+    if idle:
+        messages.append(
+            f"[data.weights] names {', '.join(idle)}, which is the config_type of no structure; the data hold "
+            f"{', '.join(sorted(kinds))}"
+        )
+    if config.loss.stress_weight and not any(np.isfinite(s.virial).any() for s in structures):
+        messages.append("[loss] stress_weight is set, but no structure has a stress; it changes nothing")
+    return messages

@@ -11,7 +11,7 @@ from ase.data import atomic_numbers
 from iondiff.descriptors import Descriptor, ElementDescriptor, Scaling
 from iondiff.descriptors.derivatives import Described, FlatFunctions
 from iondiff.potentials import HDNNP, Committee, Network
-from iondiff.training import dataset, results
+from iondiff.training import checks, dataset, results
 from iondiff.training.choice import choose_functions, values_of
 from iondiff.training.functions import build_functions
 from iondiff.training.gather import Data
@@ -76,6 +76,17 @@ class Setup:
         scale = spread if spread > 1e-6 else 1.0
         problem = Problem(described, flat, shift, factor, layout, targets, scale)
         return cls(data, flat, described, scalings, reference, problem)
+
+    def odd_energies(self) -> list[str]:
+        """Training energies that do not fit what the atoms see, as sentences."""
+        features = []
+        for k in self.data.train:
+            d = self.described[k]
+            one = np.eye(len(self.flat.species))[d.species]
+            features.append(np.concatenate([one.mean(axis=0), (one.T @ d.values).ravel() / len(d.species)]))
+        return checks.energies_of_structures(
+            [self.data.structures[k] for k in self.data.train], np.array(features)
+        )
 
     def importance(self, which: Sequence[int], config: TrainingConfig) -> Importance:
         """Weights of the loss over these structures."""

@@ -328,11 +328,29 @@ def test_a_selection_of_functions_is_what_the_network_gets(method):
         assert 1 <= len(element) <= 6
 
 
+def test_functions_are_kept_by_the_elements_they_look_at():
+    """Of Cu only what sees Cu alone; of Au everything radial."""
+    names = ["Cu-Cu", "Cu-CuCu", "Au-Au", "Au-Cu"]
+    settings = config(
+        descriptors={"selection": {"method": "structure", "keep": names}}, optimiser={"epochs": 1}
+    )
+    potential = train(settings, structures=structures(8)).potential
+    kept = {f"{f.centre}-{''.join(f.neighbours)}" for e in potential.descriptor.elements for f in e.functions}
+    assert kept == set(names)
+    for keep, message in (
+        ([], "wants the element combinations"),
+        (["Zn-Cu"], "names Zn-Cu; the data's elements"),
+    ):
+        wrong = config(descriptors={"selection": {"method": "structure", "keep": keep}})
+        with pytest.raises(TrainingError, match=message):
+            train(wrong, structures=structures(8))
+
+
 # What users get wrong.
 
 
-def quick(data, **changes):
-    return train(config(optimiser={"epochs": 1}, **changes), structures=data)
+def quick(given, **changes):
+    return train(config(optimiser={"epochs": 1}, **changes), structures=given)
 
 
 def test_missing_forces_are_named():
@@ -351,11 +369,53 @@ def test_an_energy_far_off_is_named_and_kept():
     assert "structures[3]" in training.parity["structure"]
 
 
-def test_energies_in_hartree_among_electronvolts_are_refused():
+def test_an_energy_off_by_less_than_compositions_scatter_is_named():
+    """100 eV in a large cell is little an atom: what the atoms see tells it, composition does not."""
+    data = structures(40)
+    for atoms in data:
+        atoms.calc.results["energy"] += 40.0 * (atoms.get_volume() / 50.0 - 1.0)
+    data[3].calc.results["energy"] += 12.0
+    with pytest.warns(TrainingWarning, match=r"structures\[3\] is \+1\d\.\d eV.*look at it") as caught:
+        training = quick(data)
+    assert len([w for w in caught if "look at it" in str(w.message)]) == 1
+    assert "structures[3]" in training.parity["structure"]
+
+
+@pytest.mark.parametrize("count", [4, 8, 13])
+def test_energies_in_hartree_among_electronvolts_are_refused(count):
     data = structures(16)
-    for atoms in data[:4]:
+    for atoms in data[:count]:
         atoms.calc.results["energy"] /= 27.211386
     with pytest.raises(TrainingError, match="in Hartree"):
+        quick(data)
+
+
+def test_lengths_in_bohr_among_angstroms_are_named():
+    data = structures(16)
+    for atoms in data[:3]:
+        atoms.set_cell(atoms.cell.array / 0.529177, scale_atoms=True)
+    with pytest.warns(TrainingWarning, match=r"far from that in structures\[0\] \(.*structures\[2\].*in Å"):
+        quick(data)
+
+
+def test_two_atoms_in_one_place_are_named():
+    data = structures(8)
+    data[3].positions[2] = data[3].positions[1] + data[3].cell.array[0]
+    with pytest.raises(TrainingError, match=r"structures\[3\]: atoms 1 and 2 are in one place"):
+        quick(data)
+
+
+def test_settings_that_nothing_answers_to_are_said():
+    data = structures(8)
+    with pytest.warns(
+        TrainingWarning, match="names evne, which is the config_type of no structure.*even, odd"
+    ):
+        quick(data, data={"weights": {"evne": 2.0}})
+    with pytest.raises(TrainingError, match="names Ag, which is in no training structure"):
+        quick(data, data={"reference_energies": {"Ag": -1.0}})
+    for atoms in data:
+        del atoms.calc.results["stress"]
+    with pytest.warns(TrainingWarning, match="no structure has a stress"):
         quick(data)
 
 
