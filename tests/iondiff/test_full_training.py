@@ -497,23 +497,6 @@ def test_stress_in_another_order_is_put_right():
     np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
 
 
-@pytest.mark.parametrize("name", ["data.extxyz", "data.xyz", "data.db", "data.json", "data.extxyz.gz"])
-def test_the_same_data_in_several_files(tmp_path, name):
-    from iondiff.training import read_structures
-
-    data = structures(3)
-    if name.endswith("gz"):
-        import gzip
-
-        write(tmp_path / "plain.extxyz", data)
-        (tmp_path / name).write_bytes(gzip.compress((tmp_path / "plain.extxyz").read_bytes()))
-    else:
-        write(tmp_path / name, data, **({"format": "extxyz"} if name.endswith("xyz") else {}))
-    for atoms, found in zip(data, read_structures(tmp_path / name, DataSection()), strict=True):
-        assert found.energy == pytest.approx(atoms.calc.results["energy"])
-        np.testing.assert_allclose(found.forces, atoms.calc.results["forces"], atol=1e-7)
-
-
 def test_the_command_trains(tmp_path):
     write(tmp_path / "data.extxyz", structures(10))
     (tmp_path / "config.toml").write_text(
