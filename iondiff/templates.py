@@ -137,6 +137,8 @@ def toml(value: Any) -> str:
         return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, BaseModel):
+        return toml({name: inner for name, inner in value if inner is not None})
     if isinstance(value, dict):
         inside = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
         return "{" + inside + "}"
