@@ -13,7 +13,12 @@ from iondiff.cli_files import JsonOption, print_plan
 from iondiff.console import StageBars, console, print_dynamics, print_graph_study, print_summary
 
 ConfigArgument = Annotated[Path, typer.Argument(help="Configuration (TOML).", show_default=False)]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Run folder; made if it is not there.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Run folder; by default runs/ and the name of CONFIG.", show_default=False
+    ),
+]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes for labelling; by default one a core.")]
 SeedOption = Annotated[
     int | None,
@@ -29,7 +34,7 @@ SchedulerOption = Annotated[
 
 def run_command(
     config: ConfigArgument,
-    output: OutputOption,
+    output: OutputOption = None,
     workers: WorkersOption = None,
     seed: SeedOption = None,
     dry_run: Annotated[
@@ -48,6 +53,7 @@ def run_command(
     from iondiff.config import RunConfig
     from iondiff.studies import GraphStudy, read_study
 
+    output = output or _default_folder(config)
     console.stderr = as_json  # progress beside, not inside, what a machine reads
     study = read_study(config, seed)
     if dry_run:
@@ -69,7 +75,7 @@ def run_command(
 
 def label_command(
     config: ConfigArgument,
-    output: OutputOption,
+    output: OutputOption = None,
     workers: WorkersOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -88,6 +94,7 @@ def label_command(
     from iondiff.studies import read_study
     from iondiff.workflow import LoggedProgress, of_a_guest
 
+    output = output or _default_folder(config)
     console.stderr = as_json
     settings = of_a_guest(read_study(config, seed), config)
     host = read_host(settings.host.file)
@@ -109,20 +116,21 @@ def label_command(
 
 
 def train_command(
-    config: ConfigArgument, output: OutputOption, seed: SeedOption = None, as_json: JsonOption = False
+    config: ConfigArgument, output: OutputOption = None, seed: SeedOption = None, as_json: JsonOption = False
 ) -> None:
     r"""Train the potential of a configuration and print its errors.
 
     A configuration with a table \[data] trains a potential for all atoms (docs/training.md); one of a run, with
     \[host], its guest network. Started again in the same folder, it goes on where it stopped.
 
-    Example: diffusion-network train case_studies/elements/Si.toml --output runs/si
+    Example: diffusion-network train case_studies/elements/Si.toml
 
     Example: diffusion-network train case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
     """
     from iondiff.console import print_training
     from iondiff.tables import read_toml
 
+    output = output or _default_folder(config)
     console.stderr = as_json
     tables = read_toml(config)
     if "data" in tables and "host" not in tables:
@@ -159,7 +167,7 @@ def _train_full(config: Path, output: Path, seed: int | None, *, as_json: bool) 
 
 
 def search_command(
-    config: ConfigArgument, output: OutputOption, seed: SeedOption = None, as_json: JsonOption = False
+    config: ConfigArgument, output: OutputOption = None, seed: SeedOption = None, as_json: JsonOption = False
 ) -> None:
     """Find every site, pass and hop, with the certificate.
 
@@ -167,6 +175,7 @@ def search_command(
     """
     from iondiff.console import print_search
 
+    output = output or _default_folder(config)
     console.stderr = as_json
     _walk_road(config, output, "search", seed=seed)
     if as_json:
@@ -197,6 +206,10 @@ def report_command(
 
     written = write_report(folder, output, literature=literature)
     _tell({"report": str(written)}, f"report: {written}", as_json=as_json)
+
+
+def _default_folder(config: Path) -> Path:
+    return Path("runs") / config.stem
 
 
 def _tell(record: dict[str, Any], sentence: str, *, as_json: bool) -> None:

@@ -66,7 +66,10 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {_short(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
     if first["type"] == "missing":
         return f"{place} is missing; wanted {place} = ..."
-    return f"{place} is {_short(repr(first['input']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    message = first["msg"].removeprefix("Value error, ")
+    if not place:
+        return message
+    return f"{place} is {_short(repr(first['input']))}: {message[0].lower()}{message[1:]}"
 
 
 def _short(text: object, longest: int = 300) -> str:
