@@ -54,7 +54,9 @@ def validate(model: type[Model], data: Any, name: str) -> Model:
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint as one sentence."""
-    first = error.errors()[0]
+    # A misspelt key may be why another one is missing: it is said first.
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *sections, key = (str(part) for part in first["loc"])
