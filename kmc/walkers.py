@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from kmc import _kernels, _tables
+from kmc import _kernels, _tables, _visits
 from kmc.checkpoints import WalkState, fingerprint, run_with_checkpoints
 from kmc.exact import Component, percolating_components
 from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
@@ -129,7 +129,7 @@ def simulate(
         the latter and get it.
     superbasins
         Leave groups of sites that fast hops join, chosen by themselves, in one hop (see `kmc.superbasin`).
-        Only with the mean clock; D is the same in law, and a hop may then be a long one.
+        Nothing else changes in law; a hop may then be a long one.
     checkpoint
         A file to write the state to every few seconds. Where it exists and belongs to this very walk, the
         walk goes on from there, to the same bits.
@@ -160,7 +160,8 @@ def simulate(
             f"n_walkers is {n_walkers}, but {len(components)} disconnected parts of the graph percolate; "
             f"take at least {2 * len(components)}"
         )
-    hops = walked_hops(rates, components, superbasins=superbasins and clock == "mean")
+    exact = clock == "exponential"
+    hops = walked_hops(rates, components, superbasins=superbasins, drawn=exact)
     table, start, row, stride = tables(rates, hops)
     keys, states, uniform = streams(seed, n_walkers)
     home = np.arange(n_walkers) * len(components) // n_walkers
@@ -175,13 +176,17 @@ def simulate(
         ends=np.zeros((n_walkers, blocks), dtype=np.int64),
     )
     boundaries = np.arange(blocks + 1) * n_hops // blocks
-    exact = clock == "exponential"
+    visits = () if hops.escapes is None else (hops.escapes, member_rows(hops, table, row), start)
 
     def advance(state: WalkState, first: int, last: int) -> None:
         def part(mine: slice) -> None:
             streams_and_results = (state.words[mine], keys[mine], state.states[mine])
             results = (state.windings[mine], state.durations[mine], state.ends[mine])
-            _kernels.walk(table, *streams_and_results, boundaries, first, last, stride, exact, *results)
+            span = (boundaries, first, last, stride)
+            if visits:
+                _visits.walk_with_visits(table, *streams_and_results, *span, *visits, *results)
+            else:
+                _kernels.walk(table, *streams_and_results, *span, exact, *results)
 
         run_parts(part, n_walkers, threads)
 
@@ -268,6 +273,14 @@ def tables(rates: Rates, hops: WalkedHops) -> tuple[Any, Any, Any, int]:
         first_hop, order, hops.probability, hops.target, hops.windings, hops.residence
     )
     return table, start, row, _tables.LARGEST_FIELD // largest
+
+
+def member_rows(hops: WalkedHops, table: Any, row: Any) -> Integers:
+    """Site of each row of a table whose visits are drawn, −1 for all others."""
+    member = np.full(len(table) // 4, -1, dtype=np.int64)
+    sites = np.nonzero(hops.group >= 0)[0]
+    member[row[sites]] = sites
+    return member
 
 
 def _starting_sites(
