@@ -58,7 +58,7 @@ def gamma(shape: float, key: Any, state: Any) -> Any:
 
 
 @njit(cache=True)
-def _stirling(k: float) -> float:
+def _stirling(k: float) -> Any:
     """Ln k! − (k + ½) ln k + k − ½ ln 2π; k ≥ 1."""
     if k < 16.0:
         return math.lgamma(k + 1.0) - (k + 0.5) * np.log(k) + k - _HALF_LN_2PI
@@ -67,7 +67,7 @@ def _stirling(k: float) -> float:
 
 
 @njit(cache=True)
-def _deviance(x: float, mean: float) -> float:
+def _deviance(x: float, mean: float) -> Any:
     """X ln(x / mean) + mean − x, without cancellation."""
     v = (x - mean) / (x + mean)
     if abs(v) > 0.1:
@@ -83,14 +83,14 @@ def _deviance(x: float, mean: float) -> float:
 
 
 @njit(cache=True)
-def _log_poisson(k: float, mean: float) -> float:
+def _log_poisson(k: float, mean: float) -> Any:
     if k == 0.0:
         return -mean
     return -_stirling(k) - _deviance(k, mean) - _HALF_LN_2PI - 0.5 * np.log(k)
 
 
 @njit(cache=True)
-def _log_binomial(k: float, n: float, p: float, q: float) -> float:
+def _log_binomial(k: float, n: float, p: float, q: float) -> Any:
     if k == 0.0:
         return n * np.log1p(-p)
     if k == n:

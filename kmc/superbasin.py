@@ -1,10 +1,10 @@
 """Superbasins: which sites flicker, and how a walk leaves them without flickering.
 
-A group keeps its sites. A walk that counts mean times gives each of them new hops: one for every way out of the whole
-group, with the probability that a walker entering there leaves that way, and the mean time it needs. A walk in real
-time draws each visit, its duration and its last site, from their joint law (`kmc._escape`). Either way what is walked
-is the same walk, watched only when it enters or leaves a group: nothing changes in law, but for the durations of a
-walk that counts their means.
+A group keeps its sites. A walk that counts mean times gives each of them new hops: one for every way out of the
+whole group, with the probability that a walker entering there leaves that way, and the mean time it needs (where
+carriers drift, the mean and variance of the time of each way). A walk in real time draws each visit, its duration
+and its last site, from their joint law (`kmc._escape`). Either way what is walked is the same walk, watched only
+when it enters or leaves a group: nothing changes in law, but for the durations of a walk that counts their means.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LARGEST_GROUP = 256
 LARGEST_EXITS = 200_000
 MOST_HOPS = 4_000_000
 #: Most sites of a group whose visits are drawn; n sites must then flicker (n / 2)^DRAWN_EFFORT times as much, ...
-LARGEST_DRAWN = 64
+LARGEST_DRAWN = 32
 DRAWN_EFFORT = 2.5
 #: ... and all groups together must save this factor of hops, for a walk with groups is slower by the hop.
 WORTHWHILE = 4.0
@@ -53,6 +53,9 @@ class WalkedHops:
         (n,), logarithm of the stationary rate at which each site is entered, up to a constant.
     group
         (n,), superbasin of each site, −1 for none.
+    moments
+        (2, m), where carriers drift and mean times are counted: mean and standard deviation, s, of the time of each
+        hop, given where it was entered.
     escapes
         Where visits to groups are drawn: how. Then a site of a group has its own hops out of it only, and no time.
     """
@@ -64,6 +67,7 @@ class WalkedHops:
     residence: Floats
     entered: Floats
     group: Integers
+    moments: Floats | None = None
     escapes: Escapes | None = None
 
     def entry_weights(self, sites: Integers) -> Floats:
@@ -82,9 +86,9 @@ def walked_hops(
     rates, components
         Of the walk; what percolates nowhere is not walked and gets no superbasins.
     superbasins
-        Whether there are to be any. Walks of mean times have them in detailed balance only.
+        Whether there are to be any.
     drawn
-        Visits take random times, of any walk.
+        Visits take random times; else mean ones.
     """
     network = rates.network
     windings = np.zeros((network.n_hops, 3), dtype=np.int64)
@@ -99,7 +103,7 @@ def walked_hops(
             with np.errstate(divide="ignore"):
                 flow[part.hops] = np.log(occupied[network.source[part.hops]]) + rates.log_rates[part.hops]
     group = np.full(network.n_sites, -1, dtype=np.int64)
-    if superbasins and (drawn or not rates.driven.any()):
+    if superbasins:
         group = _choose_groups(network, flow, walked & ~windings.any(axis=1), drawn=drawn)
     same = (group[network.source] >= 0) & (group[network.source] == group[network.target])
     inside = same & ~windings.any(axis=1)
@@ -108,7 +112,11 @@ def walked_hops(
     outside = np.nonzero(~inside)[0]
     entered = np.full(network.n_sites, -np.inf)
     np.logaddexp.at(entered, network.target[outside], flow[outside])
-    plain = WalkedHops(network.source, network.target, windings, *_plain(rates), entered, group)
+    probability, residence = _plain(rates)
+    stays = np.array([residence[network.source]] * 2) if rates.driven.any() and not drawn else None
+    plain = WalkedHops(
+        network.source, network.target, windings, probability, residence, entered, group, stays
+    )
     if not inside.any():
         return plain
     return _drawn(rates, plain, inside) if drawn else _solved(rates, plain, inside)
@@ -125,13 +133,17 @@ def _solved(rates: Rates, plain: WalkedHops, inside: Any) -> WalkedHops:
     residence = plain.residence.copy()
     free = np.nonzero(group[network.source] < 0)[0]
     pieces = [(network.source[free], free, plain.probability[free])]
+    moments = [] if plain.moments is None else [plain.moments[:, free]]
     for sites, hops, exits in _groups(network, group, inside):
         inner, outward, leave, unit = _rates_of(rates, sites, hops, exits)
         times = fundamental(inner, leave)
-        chance = times[:, np.searchsorted(sites, network.source[exits])] * outward
+        last = np.searchsorted(sites, network.source[exits])
+        chance = times[:, last] * outward
         chance /= chance.sum(axis=1, keepdims=True)  # one but for rounding
         residence[sites] = times.sum(axis=1) * np.exp(-unit)
         pieces.append((np.repeat(sites, len(exits)), np.tile(exits, len(sites)), chance.ravel()))
+        if moments:
+            moments.append(_exit_moments(times, last) * np.exp(-unit))
     source, hop, chance = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
     return replace(
         plain,
@@ -140,7 +152,25 @@ def _solved(rates: Rates, plain: WalkedHops, inside: Any) -> WalkedHops:
         windings=plain.windings[hop],
         probability=chance,
         residence=residence,
+        moments=np.concatenate(moments, axis=1) if moments else None,
     )
+
+
+def _exit_moments(times: Floats, last: Integers) -> Floats:
+    """Mean and standard deviation (2, sites · exits) of the time of a visit, given entry and last site.
+
+    With N the mean times at each site, the moments of the time are k! Nᵏ⁺¹ / N, entry by entry: sums of positive
+    numbers. They are taken in units of the longest time, lest they overflow.
+    """
+    scale = times.max()
+    once = times / scale
+    twice = once @ once
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(once > 0, twice / once, 0.0)
+        square = np.where(once > 0, 2.0 * (once @ twice) / once, 0.0)
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+    moments: Floats = np.array([mean[:, last].ravel(), spread[:, last].ravel()]) * scale
+    return moments
 
 
 def _drawn(rates: Rates, plain: WalkedHops, inside: Any) -> WalkedHops:
@@ -231,6 +261,7 @@ def _rates_of(
     inner = np.zeros((len(sites), len(sites)))
     ends = (np.searchsorted(sites, network.source[hops]), np.searchsorted(sites, network.target[hops]))
     np.add.at(inner, ends, np.exp(np.minimum(rates.log_rates[hops] - unit, 600.0)))
-    outward = np.exp(rates.log_rates[exits] - unit)
-    leave = np.bincount(np.searchsorted(sites, network.source[exits]), outward, minlength=len(sites))
+    outward: Floats = np.exp(rates.log_rates[exits] - unit)
+    leave = np.zeros(len(sites))
+    np.add.at(leave, np.searchsorted(sites, network.source[exits]), outward)
     return inner, outward, leave, unit
