@@ -18,6 +18,7 @@ import kmc
 import search
 from iondiff.cli_files import JsonOption, info_command, init_command, print_plan
 from iondiff.cli_kmc import check_command, kmc_command
+from iondiff.cli_quench import quench_command
 from iondiff.console import StageBars, console, print_summary
 from iondiff.errors import IondiffError
 
@@ -191,6 +192,7 @@ app.command("init")(init_command)
 app.command("info")(info_command)
 app.command("kmc")(kmc_command)
 app.command("check")(check_command)
+app.command("quench")(quench_command)
 
 
 class Stopped(BaseException):

@@ -15,7 +15,7 @@ from ase.data import atomic_numbers, covalent_radii
 from scipy.ndimage import gaussian_filter1d
 
 from iondiff.analysis.structure import (
-    Cutoff, bond_angles, coordination, density, order, polyhedra, rdf, ring_sizes, structure_factor,
+    Cutoff, bond_angles, coordination, density, first_peak, order, polyhedra, rdf, ring_sizes, structure_factor,
 )  # fmt: skip
 from iondiff.analysis.vibrations import Vibrations
 from iondiff.errors import HostError
@@ -137,6 +137,8 @@ def glass_report(
     for name, given in (("energies_eV", energies_eV), ("vibrations", vibrations)):
         if given is not None and len(given) != len(frames):
             raise HostError(f"{name} has {len(given)} entries for {len(frames)} samples; wanted one for each")
+    if not all(atoms.pbc.all() and atoms.cell.rank == 3 for atoms in frames):
+        raise HostError("a report on a glass needs structures that are periodic in all directions")
     reach = bond_cutoff(frames) if cutoff is None else cutoff
     wanted = _expected(frames, reach, expected)
     rows = []
@@ -185,7 +187,8 @@ def bond_cutoff(samples: Atoms | Sequence[Atoms]) -> Cutoff:
         # The middle of a gap, where there is one.
         flat = np.flatnonzero(g[after] <= g[valley] + 1e-6)
         valley = peak + int(flat[len(flat) // 2])
-        if g[peak] > 1.5 and g[valley] < 0.7 * g[peak]:
+        whole = peak < inside[-1]  # else it is the flank of a farther one
+        if whole and g[peak] > 1.5 and g[valley] < 0.7 * g[peak]:
             table[a, b] = float(r[valley])
     if not table:
         raise HostError("no pair of elements has a first peak at the length of a bond; pass cutoff=... in Å")
@@ -227,7 +230,7 @@ def _numbers(atoms: Atoms, reach: Cutoff, expected: dict[str, int], largest_ring
     total = max(1, sum(sizes.values()))
     row |= {f"rings_{size}": sizes[size] / total for size in sorted(sizes) if size}
     r, g = rdf(atoms, 6.0, 300)
-    row["first_peak_A"] = float(r[np.argmax(gaussian_filter1d(g, 2.0))])
+    row["first_peak_A"] = first_peak(r, g)
     row["order"] = order(atoms)
     return row
 
