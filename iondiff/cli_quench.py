@@ -17,9 +17,13 @@ _SHOWN = ("excess_eV", "density_g_cm3", "coordination", "angle_deg", "angle_spre
 
 def quench_command(
     config: Annotated[Path, typer.Argument(help="Configuration (TOML).", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; made if it is not there.")] = Path("quench"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; made if it is not there.")] = Path(
+        "quench"
+    ),
     workers: Annotated[int, typer.Option(min=1, help="Processes; one quench in each.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print steps and expected time, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print steps and expected time, and do nothing.")
+    ] = False,
     scheduler: Annotated[
         str | None, typer.Option(help="Address or file of a Dask scheduler.", show_default=False)
     ] = None,
@@ -32,7 +36,8 @@ def quench_command(
     Example: diffusion-network quench case_studies/amorphous_silicon/quench.toml --output runs/a-si --dry-run
     """
     from iondiff.processes import dask_executor
-    from iondiff.quench_job import plan_quench, quench, read_quench_config
+    from iondiff.quench_config import read_quench_config
+    from iondiff.quench_job import plan_quench, quench
     from iondiff.run_folder import RunFolder
 
     settings = read_quench_config(config)
@@ -61,7 +66,8 @@ def _print_plan(rows: list[Any], workers: int, *, as_json: bool) -> None:
     console.print(table)
     whole = sum(row.samples * row.seconds for row in rows)
     console.print(
-        f"all together: {_time(whole)} in one process, about {_time(whole / workers)} in {workers}", highlight=False
+        f"all together: {_time(whole)} in one process, about {_time(whole / workers)} in {workers}",
+        highlight=False,
     )
 
 

@@ -20,6 +20,7 @@ from ase.io import read, write
 
 from case_studies.amorphous_silicon.teachers import TEACHERS
 from iondiff.dynamics import Protocol, melt_quench, random_packing, relax
+from iondiff.files import file_hash
 from iondiff.potentials import ZBL, Hybrid, load
 
 HERE = Path(__file__).parent
@@ -28,12 +29,19 @@ MODELS = ("T3", "SW", "NNP(T3)", "NNP(SW)", "NNP(DFT)")
 DENSITY, NEAREST = 2.3, 2.1  # g/cm³ and Å of the first packing
 
 
+def file_of(model: str) -> Path | None:
+    """The file of a network; None for a teacher."""
+    if model in TEACHERS:
+        return None
+    name = model.removeprefix("NNP(").removesuffix(")")
+    return HERE.parent / "elements" / "Si.nnp" if name == "DFT" else HERE / f"{name}.nnp"
+
+
 def potential_of(model: str) -> Any:
     """A teacher, or a network with a repulsive core under it."""
-    if model in TEACHERS:
+    file = file_of(model)
+    if file is None:
         return TEACHERS[model]
-    name = model.removeprefix("NNP(").removesuffix(")")
-    file = HERE.parent / "elements" / "Si.nnp" if name == "DFT" else HERE / f"{name}.nnp"
     network = load(file)
     network = getattr(network, "members", [network])[0]  # one of a committee: its mean costs as much as all
     return Hybrid(network, ZBL(network.species))
@@ -48,7 +56,7 @@ def protocol_at(rate: float) -> Protocol:
 
 
 def crystal_energy(potential: Any) -> float:
-    """eV an atom of diamond at the potential's own lattice constant, by golden section."""
+    """EV an atom of diamond at the potential's own lattice constant, by golden section."""
     low, high = 5.2, 5.7
     share = 0.5 * (5**0.5 - 1)
 
@@ -102,13 +110,18 @@ def main() -> None:
             folder = arguments.output / "quenches" / f"{path.stem}-{rate:.0e}-{sample}"
             made = glass(model, potential, n_atoms, rate, sample, folder)
             made.info["crystal_eV"] = reference
+            if (file := file_of(model)) is not None:
+                made.info["potential_sha256"] = file_hash(file)[:12]
             done.append(made)
             done.sort(key=lambda one: (-one.info["rate_K_per_s"], one.info["sample"]))
             scratch = path.with_suffix(".part")
             write(scratch, done, format="extxyz")
             scratch.replace(path)
             excess = made.info["energy_eV"] / n_atoms - reference
-            print(f"{model} {n_atoms} atoms {rate:.0e} K/s sample {sample}: {excess:.4f} eV above the crystal", flush=True)
+            print(
+                f"{model} {n_atoms} atoms {rate:.0e} K/s sample {sample}: {excess:.4f} eV above the crystal",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ def liquids(teacher: Any, seed: int) -> Iterator[Atoms]:
     """Melts at several temperatures, pressures and volumes, and quenches with the anneal behind them."""
     start = bulk("Si", cubic=True) * 2
     melt = run(start, teacher, "nvt", STEP_FS, 2500, 5000, seed=seed, every=10**6).atoms
-    for k, (kelvin, pressure) in enumerate([(3500, 0.0), (3000, 0.0), (3000, 10.0), (2500, 0.0), (2000, 0.0), (2500, -1.0)]):
+    for k, (kelvin, pressure) in enumerate(
+        [(3500, 0.0), (3000, 0.0), (3000, 10.0), (2500, 0.0), (2000, 0.0), (2500, -1.0)]
+    ):
         yield from _frames(melt, teacher, "npt", kelvin, pressure, 8000, 200, seed + k)
     for k, stretch in enumerate((0.93, 0.97, 1.04)):
         other = melt.copy()
@@ -55,13 +57,20 @@ def liquids(teacher: Any, seed: int) -> Iterator[Atoms]:
 
 
 def _frames(
-    atoms: Atoms, teacher: Any, ensemble: str, temperature: Any, pressure: float, steps: int, every: int, seed: int
+    atoms: Atoms,
+    teacher: Any,
+    ensemble: str,
+    temperature: Any,
+    pressure: float,
+    steps: int,
+    every: int,
+    seed: int,
 ) -> Iterator[Atoms]:
     """Frames of a run, taken through its watch."""
     kept: list[Atoms] = []
     run(
         atoms, teacher, ensemble, STEP_FS, steps, temperature, pressure, seed=seed, every=every,
-        watch=lambda frame: kept.append(frame),
+        watch=kept.append,
     )  # fmt: skip
     yield from kept
 

@@ -33,7 +33,7 @@ def draw(report: GlassReport, path: str | Path | None) -> Any:
     _bars(panels[4], report, "rings_", "atoms in the shortest ring", "share of pairs of bonds")
     if "vibrations" in report.curves:
         _line(panels[5], report.curves["vibrations"], "frequency (THz)", "modes an atom and THz")
-    elif any(name.startswith("units_") for name in report.metrics):
+    elif any(name.startswith("units_") for name in map(str, report.metrics)):
         _bars(panels[5], report, "units_", "polyhedra in a unit", "share of centres")
     else:
         panels[5].set_axis_off()

@@ -15,7 +15,16 @@ from ase.data import atomic_numbers, covalent_radii
 from scipy.ndimage import gaussian_filter1d
 
 from iondiff.analysis.structure import (
-    Cutoff, bond_angles, coordination, density, first_peak, order, polyhedra, rdf, ring_sizes, structure_factor,
+    Cutoff,
+    bond_angles,
+    coordination,
+    density,
+    first_peak,
+    order,
+    polyhedra,
+    rdf,
+    ring_sizes,
+    structure_factor,
 )  # fmt: skip
 from iondiff.analysis.vibrations import Vibrations
 from iondiff.errors import HostError
@@ -60,20 +69,24 @@ class GlassReport:
             There is no such number.
         """
         if name not in self.metrics:
-            raise HostError(f"the report has no {name!r}; it has {', '.join(self.metrics)}")
+            raise HostError(f"the report has no {name!r}; it has {', '.join(map(str, self.metrics))}")
         values = self.metrics[name].dropna().to_numpy(float)
         if len(values) < 2:
             return Estimate(float(values.mean()) if len(values) else float("nan"), float("inf"))
-        return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1)
+        return Estimate(
+            float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1
+        )
 
     def averages(self, confidence: float = 0.95) -> pd.DataFrame:
         """One row a number: `mean`, `error`, `low`, `high` (Student's interval), `samples`."""
         rows = {}
-        for name in self.metrics:
+        for name in map(str, self.metrics):
             one = self.average(name)
             low, high = one.interval(confidence)
             rows[name] = (one.value, one.error, low, high, int(self.metrics[name].count()))
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "error", "low", "high", "samples"])
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["mean", "error", "low", "high", "samples"]
+        )
 
     def write(self, folder: str | Path) -> None:
         """Write ``samples.csv``, ``averages.csv``, ``curves.json`` into a folder that exists."""
@@ -152,7 +165,11 @@ def glass_report(
             row |= _units(atoms, *units)
         rows.append(row)
     metrics = pd.DataFrame(rows)
-    shares = [name for name in metrics if name.startswith(("share_", "rings_", "units_", "ligands_", "shared_"))]
+    shares = [
+        name
+        for name in map(str, metrics)
+        if name.startswith(("share_", "rings_", "units_", "ligands_", "shared_"))
+    ]
     metrics[shares] = metrics[shares].fillna(0.0)
     return GlassReport(metrics, reach, _curves(frames, reach, vibrations, r_max, q_max))
 
@@ -206,7 +223,9 @@ def _expected(frames: list[Atoms], reach: Cutoff, expected: int | Mapping[str, i
         return dict.fromkeys(names, int(expected))
     found = {}
     for name in names:
-        counts = np.concatenate([coordination(a, reach, name) for a in frames if name in a.get_chemical_symbols()])
+        counts = np.concatenate(
+            [coordination(a, reach, name) for a in frames if name in a.get_chemical_symbols()]
+        )
         found[name] = int(np.bincount(counts).argmax())
     return found
 

@@ -102,8 +102,8 @@ def tersoff(positions, cell, species, first, index, image, integers, reals, forc
             for k in range(3):
                 forces[i, k] += push[p, k]
                 forces[j, k] -= push[p, k]
-                for l in range(3):
-                    virial[l, k] += distance[p] * unit[p, l] * push[p, k]
+                for o in range(3):
+                    virial[o, k] += distance[p] * unit[p, o] * push[p, k]
         energies[i] = own
         total += own
     return total
