@@ -41,16 +41,21 @@ def find_data(given: str | None) -> Path | None:
     return None
 
 
-def measure(data: Path, name: str, options: dict, epochs: int) -> dict:
-    config = {
+def water_config(data: Path, kind: str, options: dict, epochs: int) -> dict:
+    """n2p2's functions and networks on its five structures, all of them for training."""
+    return {
         "data": {
             "train": [str(data / "input.data")], "units": ["bohr", "hartree"], "validation_fraction": 0.0,
         },
         "descriptors": {"file": str(data / "input.nn"), "units": ["bohr", "hartree"]},
         "network": {"hidden": [25, 25]},
         "loss": {"force_weight": 0.3},
-        "optimiser": {"kind": name, "epochs": epochs, "patience": epochs, **options},
+        "optimiser": {"kind": kind, "epochs": epochs, "patience": epochs, **options},
     }  # fmt: skip
+
+
+def measure(data: Path, name: str, options: dict, epochs: int) -> dict:
+    config = water_config(data, name, options, epochs)
     started = time.process_time()
     history = train(config).members[0]["history"]
     total = time.process_time() - started
