@@ -10,24 +10,22 @@ import typer
 from rich.table import Table
 
 from iondiff.cli_files import JsonOption
+from iondiff.cli_road import ConfigArgument, OutputOption, SchedulerOption, SeedOption
 from iondiff.console import console
 
 _SHOWN = ("excess_eV", "density_g_cm3", "coordination", "angle_deg", "angle_spread_deg", "defects")
 
 
 def quench_command(
-    config: Annotated[Path, typer.Argument(help="Configuration (TOML).", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; made if it is not there.")] = Path(
-        "quench"
-    ),
+    config: ConfigArgument,
+    output: OutputOption = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; one quench in each.")] = 1,
+    seed: SeedOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print steps and expected time, and do nothing.")
     ] = False,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address or file of a Dask scheduler.", show_default=False)
-    ] = None,
     as_json: JsonOption = False,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Melt, quench at one rate or several, anneal, relax, and describe the glass.
 
@@ -40,7 +38,10 @@ def quench_command(
     from iondiff.quench_job import plan_quench, quench
     from iondiff.run_folder import RunFolder
 
+    output = output or Path("runs") / config.stem
     settings = read_quench_config(config)
+    if seed is not None:
+        settings = settings.model_copy(update={"seed": seed})
     if dry_run:
         _print_plan(plan_quench(settings), workers, as_json=as_json)
         return

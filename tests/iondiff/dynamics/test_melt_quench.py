@@ -154,7 +154,10 @@ def test_a_series_says_which_sample_failed_and_ends_the_others(tmp_path):
     """A crystal that cannot melt beside one that can; the potential is made where it is needed."""
     start = [silicon(), silicon()]
     start[0].set_masses([1e6] * 64)
-    with ThreadPoolExecutor(2) as pool, pytest.raises(DynamicsError, match="protocol 0, sample 0: after 6 ps"):
+    with (
+        ThreadPoolExecutor(2) as pool,
+        pytest.raises(DynamicsError, match="protocol 0, sample 0: after 6 ps"),
+    ):
         quench_series(start, StillingerWeber, [FAST], tmp_path, samples=2, executor=pool, progress=True)
     assert (tmp_path / "protocol-0" / "sample-1" / "quenched.json").exists()
     with pytest.raises(DynamicsError, match="samples is 0"):
