@@ -77,10 +77,8 @@ def main() -> None:
         return potential.members[0] if arguments.member and isinstance(potential, Committee) else potential
 
     rows = [row(repeat, fresh(), arguments.steps, n) for repeat in (2, 3) for n in arguments.threads]
-    print(
-        f"{'atoms':>6} {'threads':>8} {'s/1000 steps':>13} {'outside forces':>15}   hours from {MELT:g} to {END:g} K at "
-        "a rate (K/s)"
-    )
+    head = f"{'atoms':>6} {'threads':>8} {'s/1000 steps':>13} {'outside forces':>15}"
+    print(f"{head}   hours from {MELT:g} to {END:g} K at a rate (K/s)")
     for one in rows:
         hours = ", ".join(f"{rate}: {value:.3g}" for rate, value in one["wall_hours_by_rate_K_per_s"].items())
         share = f"{one['share_outside_forces']:>15.1%}"
