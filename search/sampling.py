@@ -6,7 +6,7 @@ that the first surface puts below the cap, with a margin that grows as long as t
 the prediction of level 0 is kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from scipy import ndimage
 from search.errors import SearchError
 from search.landscape import Evaluator
 from search.lattice import Floats, Ints
+from search.minimise import minimised
 from search.surface import Surface, Transform, fit_spline, hermite_refine
 from search.walls import continued
 
@@ -26,6 +27,8 @@ _STAGES = ((1.25, 1), (1.4, 1), (1.5, 3), (1.5, 5), (1.5, 9))
 _STAGNANT = 0.7
 # The share of the whole fine grid that may be asked, the rest of the ceiling being for tests and polishing.
 _SHARE = 0.88
+# Minima of the coarse grid that are followed down before anything is fitted.
+_DESCENTS = 24
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,20 @@ class SurfaceError:
 
 @dataclass(frozen=True)
 class Fit:
-    """A surface, the grid it came from, the lowest energy met on it (eV), and its sampled error."""
+    """A surface, the grid it came from, the lowest energy met on it (eV), and its sampled error.
+
+    `seen` (m, 3), Å: minima below the lowest points of the coarse grid, found on the landscape itself.
+    """
 
     surface: Surface
     grid: tuple[int, int, int]
     lowest: float
     error: SurfaceError
+    seen: Floats = field(default_factory=lambda: np.empty((0, 3)))
+
+
+class _Deeper(Exception):
+    """The landscape goes deeper than the transform of its energies reaches."""
 
 
 def grid_shape(grid: object, cell: Floats) -> tuple[int, int, int]:
@@ -98,8 +109,46 @@ def fit_landscape(
             "The landscape is flat: energy the same and gradient zero at every grid point, so it has no "
             "isolated sites."
         )
+    # Wells may go far below the points of the grid, and the transform must reach their bottoms.
+    seen, depths = _wells(evaluate, coarse, energies, energy_cap)
+    lowest = min(float(energies[finite].min()), float(depths.min(initial=np.inf)))
+    while True:
+        try:
+            fit = _fitted(evaluate, coarse, (energies, gradients), lowest, energy_cap, tolerance, seed)
+        except _Deeper as deeper:
+            lowest = float(deeper.args[0])
+        else:
+            return replace(fit, seen=seen[depths <= fit.lowest + energy_cap])
+
+
+def _wells(
+    evaluate: Evaluator, coarse: tuple[int, ...], energies: Floats, energy_cap: float
+) -> tuple[Floats, Floats]:
+    """Minima (m, 3), Å, and their energies (m,), eV, below the lowest minima of the coarse grid."""
+    shaped = np.where(np.isfinite(energies), energies, np.inf).reshape(coarse)
+    bottom = (shaped <= ndimage.minimum_filter(shaped, size=3, mode="wrap")).ravel()
+    starts = np.flatnonzero(bottom & (energies <= energies.min() + energy_cap))
+    starts = starts[np.argsort(energies[starts], kind="stable")][:_DESCENTS]
+    # To a thousandth of the cap: what matters is how deep they are.
+    x, depths, good = minimised(
+        lambda y: evaluate(y, stage="wells"), grid_points(coarse, evaluate.cell)[starts], 0.01 * energy_cap, 60
+    )
+    return x[good], depths[good]
+
+
+def _fitted(
+    evaluate: Evaluator,
+    coarse: tuple[int, int, int],
+    answers: tuple[Floats, Floats],
+    lowest: float,
+    energy_cap: float,
+    tolerance: float,
+    seed: int,
+) -> Fit:
+    """The surface from the answers on the coarse grid and what else has to be asked."""
+    energies, gradients = answers
+    cell, finite = evaluate.cell, np.isfinite(energies)
     width = max(energy_cap, 0.5)
-    lowest = float(energies[finite].min())
     transform = Transform(origin=lowest - 0.5 * width, width=width, wall=20.0)
     v, slope = transform.forward(energies, gradients)
     v, slope = continued(
@@ -108,17 +157,8 @@ def fit_landscape(
     refined = hermite_refine(v, slope, cell)
     surface = fit_spline(refined, cell, transform)
     v, slope = v.ravel(), slope.reshape(-1, 3)
-    return _refine(
-        evaluate,
-        surface,
-        refined,
-        (v, slope),
-        finite,
-        lowest,
-        energy_cap,
-        tolerance,
-        np.random.default_rng(seed),
-    )
+    random = np.random.default_rng(seed)
+    return _refine(evaluate, surface, refined, (v, slope), finite, lowest, energy_cap, tolerance, random)
 
 
 def _refine(
@@ -217,6 +257,9 @@ def _add(
 ) -> tuple[Floats, Floats]:
     """Evaluate fine grid points `which` and write them into v and slope; returns energies and gradients."""
     energies, gradients = evaluate.on_grid(_points(which, fine, evaluate.cell), stage=stage)
+    deepest = float(energies.min(initial=np.inf))
+    if deepest < transform.origin + 0.1 * transform.width:
+        raise _Deeper(deepest)
     v[which], slope[which] = transform.forward(energies, gradients)
     return energies, gradients
 
