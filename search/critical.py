@@ -174,12 +174,18 @@ def _solve(hessian: Floats, gradient: Floats) -> Floats:
 
 
 def follow(
-    evaluate: Evaluator, positions: Floats, index: int, steps: int = 40, longest: float = 0.05
+    evaluate: Evaluator,
+    positions: Floats,
+    index: int,
+    budget: float = np.inf,
+    steps: int = 40,
+    longest: float = 0.05,
 ) -> tuple[Floats, np.ndarray]:
     """Eigenvector following on the landscape itself, with Hessians by differences: slow, for a few points.
 
     Uphill along the `index` softest modes, downhill along the others (Cerjan & Miller, J. Chem. Phys. 75,
-    2800 (1981)). Returns positions (n, 3), Å, and which came to rest with the right index.
+    2800 (1981)). Ends when the landscape has been asked `budget` times in all. Returns positions (n, 3), Å,
+    and which came to rest with the right index.
     """
     x = positions.copy()
     found = np.zeros(len(x), dtype=bool)
@@ -196,19 +202,22 @@ def follow(
         rest = (length < 1e-5) & ((values < 0).sum(axis=1) == index)
         found[todo[rest]] = True
         todo = todo[~rest & np.isfinite(energy)]
-        if len(todo) == 0:
+        if len(todo) == 0 or evaluate.evaluations > budget:
             break
     return x, found
 
 
-def near_folds(evaluate: Evaluator, places: Floats, index: int) -> Polished:
-    """Critical points of the landscape near doubtful `places` (n, 3), Å, and on both sides of them."""
+def near_folds(evaluate: Evaluator, places: Floats, index: int, budget: float = np.inf) -> Polished:
+    """Critical points of the landscape near doubtful `places` (n, 3), Å, and on both sides of them.
+
+    `budget`: as for `follow`.
+    """
     if len(places) == 0:
         return Polished(np.empty((0, 3)), np.empty(0), np.empty((0, 3, 3)), np.zeros(0, dtype=bool))
     values, vectors = np.linalg.eigh(hessians(evaluate, places))
     soft = vectors[np.arange(len(places)), :, np.abs(values).argmin(axis=1)]
     starts = np.concatenate([places, places + 0.06 * soft, places - 0.06 * soft])
-    positions, found = follow(evaluate, starts, index)
+    positions, found = follow(evaluate, starts, index, budget)
     positions = positions[found]
     final = polish(evaluate, positions, hessians(evaluate, positions), index)
     curvatures = np.abs(np.linalg.eigvalsh(final.hessians))

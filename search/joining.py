@@ -14,6 +14,8 @@ from search.writing import Passes, Sites
 # Polished points closer than this are one point, Å; well above the polish's 1e-6 Å.
 SAME = 1e-3
 _MOST_DOUBTFUL = 60
+# Evaluations in all, in points of the wanted grid, after which doubtful places are left; and the fewest.
+_BUDGET, _LEAST_BUDGET = 1.01, 30_000
 # Curvature, in shares of the largest at any minimum, below which a direction counts as free.
 _FLAT = 1e-5
 
@@ -28,8 +30,9 @@ def sites_and_passes(
     doubtful = _doubtful(
         fit, sweep, np.concatenate([sweep.positions[minima][~low.good], sweep.positions[saddles][~high.good]])
     )
-    found_low = joined(joined(low, near_folds(evaluate, doubtful, 0)), _unseen(evaluate, fit, low))
-    found_high = joined(high, near_folds(evaluate, doubtful, 1))
+    budget = max(_BUDGET * float(np.prod(fit.ceiling)), _LEAST_BUDGET)
+    found_high = joined(high, near_folds(evaluate, doubtful, 1, budget))
+    found_low = joined(joined(low, near_folds(evaluate, doubtful, 0, budget)), _unseen(evaluate, fit, low))
     if not found_low.good.any():
         raise SearchError(
             f"No minimum of the landscape was found within energy_cap={energy_cap} eV of the lowest energy "

@@ -17,7 +17,7 @@ from search.landscape import Evaluator
 from search.lattice import Floats, Ints
 from search.minimise import minimised
 from search.surface import Surface, Transform, fit_spline, hermite_refine
-from search.walls import continued
+from search.walls import continued, plateaus
 
 SAMPLE = 2000
 # What level 1 evaluates, in the order tried: energy margin in caps, and width of the halo in points.
@@ -49,6 +49,8 @@ class Fit:
     """A surface, the grid it came from, the lowest energy met on it (eV), and its sampled error.
 
     `seen` (m, 3), Å: minima below the lowest points of the coarse grid, found on the landscape itself.
+    `plateaus` (p,), eV: energies that stand for walls. `ceiling`: the grid that was asked for;
+    `tolerance`: largest error wanted, eV.
     """
 
     surface: Surface
@@ -56,9 +58,12 @@ class Fit:
     lowest: float
     error: SurfaceError
     seen: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    plateaus: Floats = field(default_factory=lambda: np.empty(0))
+    ceiling: tuple[int, int, int] = (50, 50, 50)
+    tolerance: float = 1e-3
 
 
-class _Deeper(Exception):
+class _DeeperError(Exception):
     """The landscape goes deeper than the transform of its energies reaches."""
 
 
@@ -88,12 +93,19 @@ def grid_shape(grid: object, cell: Floats) -> tuple[int, int, int]:
 
 
 def fit_landscape(
-    evaluate: Evaluator, grid: tuple[int, int, int], energy_cap: float, tolerance: float, seed: int
+    evaluate: Evaluator, grid: tuple[int, int, int], energy_cap: float, tolerance: float | None, seed: int
 ) -> Fit:
-    """The surface up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had."""
+    """The surface up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had.
+
+    Without a tolerance: 1/2000 of the cap, or of twice the median height below it, and at most 1 meV.
+    """
     cell = evaluate.cell
     coarse = tuple(max(4, n // 2) for n in grid)
     energies, gradients = evaluate.on_grid(grid_points(coarse, cell), stage="grid")
+    high = energies.min(initial=np.inf) + energy_cap
+    evaluate.plateaus = plateaus(energies.reshape(coarse), gradients.reshape(*coarse, 3), high)
+    flat = np.isin(energies, evaluate.plateaus)
+    energies[flat], gradients[flat] = np.inf, 0.0
     finite = np.isfinite(energies)
     if not finite.any():
         raise SearchError(
@@ -112,13 +124,17 @@ def fit_landscape(
     # Wells may go far below the points of the grid, and the transform must reach their bottoms.
     seen, depths = _wells(evaluate, coarse, energies, energy_cap)
     lowest = min(float(energies[finite].min()), float(depths.min(initial=np.inf)))
+    if tolerance is None:
+        heights = energies[energies <= lowest + energy_cap] - lowest
+        tolerance = min(1e-3, min(energy_cap, 2.0 * float(np.median(heights))) / 2000.0)
     while True:
         try:
             fit = _fitted(evaluate, coarse, (energies, gradients), lowest, energy_cap, tolerance, seed)
-        except _Deeper as deeper:
+        except _DeeperError as deeper:
             lowest = float(deeper.args[0])
         else:
-            return replace(fit, seen=seen[depths <= fit.lowest + energy_cap])
+            seen = seen[depths <= fit.lowest + energy_cap]
+            return replace(fit, seen=seen, plateaus=evaluate.plateaus, ceiling=grid, tolerance=tolerance)
 
 
 def _wells(
@@ -131,7 +147,10 @@ def _wells(
     starts = starts[np.argsort(energies[starts], kind="stable")][:_DESCENTS]
     # To a thousandth of the cap: what matters is how deep they are.
     x, depths, good = minimised(
-        lambda y: evaluate(y, stage="wells"), grid_points(coarse, evaluate.cell)[starts], 0.01 * energy_cap, 60
+        lambda y: evaluate(y, stage="wells"),
+        grid_points(coarse, evaluate.cell)[starts],
+        0.01 * energy_cap,
+        60,
     )
     return x[good], depths[good]
 
@@ -152,7 +171,12 @@ def _fitted(
     transform = Transform(origin=lowest - 0.5 * width, width=width, wall=20.0)
     v, slope = transform.forward(energies, gradients)
     v, slope = continued(
-        v.reshape(coarse), slope.reshape(*coarse, 3), finite.reshape(coarse), cell, np.log(transform.wall)
+        v.reshape(coarse),
+        slope.reshape(*coarse, 3),
+        finite.reshape(coarse),
+        cell,
+        _floors(transform, lowest, energy_cap),
+        float(np.log(transform.wall)),
     )
     refined = hermite_refine(v, slope, cell)
     surface = fit_spline(refined, cell, transform)
@@ -213,8 +237,9 @@ def _refine(
         wall[wanted] = ~np.isfinite(energies)
         spent += len(wanted)
         lowest = min(lowest, float(energies.min(initial=np.inf)))
+        floor = _floors(transform, lowest, energy_cap)
         surface = fit_spline(
-            hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform
+            hermite_refine(*_behind_walls(v, slope, wall, done, surface, floor), cell), cell, transform
         )
         before, error = error, sample_error(evaluate, surface, lowest + energy_cap, random)
         if error.largest <= tolerance or (stage and error.largest > _STAGNANT * before.largest):
@@ -223,8 +248,18 @@ def _refine(
     return Fit(surface, (fine[0], fine[1], fine[2]), lowest, error)
 
 
+def _floors(transform: Transform, lowest: float, energy_cap: float) -> tuple[float, float]:
+    """What lies behind walls is above the cap, and further in above all that is swept."""
+    return transform.value(lowest + energy_cap), transform.value(lowest + 1.3 * energy_cap)
+
+
 def _behind_walls(
-    v: Floats, slope: Floats, wall: NDArray[np.bool_], done: NDArray[np.bool_], surface: Surface
+    v: Floats,
+    slope: Floats,
+    wall: NDArray[np.bool_],
+    done: NDArray[np.bool_],
+    surface: Surface,
+    floor: tuple[float, float],
 ) -> tuple[Floats, Floats]:
     """The fine grid, shaped, with walls and unasked points around them continued from what was evaluated."""
     fine = surface.shape if np.prod(surface.shape) == v.size else tuple(n // 2 for n in surface.shape)
@@ -233,7 +268,8 @@ def _behind_walls(
         return values, gradients
     near = ndimage.maximum_filter(wall.reshape(fine), size=5, mode="wrap")
     unknown = near & (wall | ~done).reshape(fine)
-    return continued(values, gradients, ~unknown, surface.cell, float(np.log(surface.transform.wall)))
+    ceiling = float(np.log(surface.transform.wall))
+    return continued(values, gradients, ~unknown, surface.cell, floor, ceiling)
 
 
 def _predicted(surface: Surface, refined: Floats, known: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -259,7 +295,7 @@ def _add(
     energies, gradients = evaluate.on_grid(_points(which, fine, evaluate.cell), stage=stage)
     deepest = float(energies.min(initial=np.inf))
     if deepest < transform.origin + 0.1 * transform.width:
-        raise _Deeper(deepest)
+        raise _DeeperError(deepest)
     v[which], slope[which] = transform.forward(energies, gradients)
     return energies, gradients
 
