@@ -100,7 +100,7 @@ def fit_landscape(
     Without a tolerance: 1/2000 of the cap, or of twice the median height below it, and at most 1 meV.
     """
     cell = evaluate.cell
-    coarse = tuple(max(4, n // 2) for n in grid)
+    coarse = (max(4, grid[0] // 2), max(4, grid[1] // 2), max(4, grid[2] // 2))
     energies, gradients = evaluate.on_grid(grid_points(coarse, cell), stage="grid")
     high = energies.min(initial=np.inf) + energy_cap
     evaluate.plateaus = plateaus(energies.reshape(coarse), gradients.reshape(*coarse, 3), high)

@@ -117,22 +117,18 @@ def test_pairs_beside_the_complete_network(capsys):
     assert not itself.extra_hops
 
 
-def test_pairs_over_a_hidden_site_are_flagged(capsys):
-    """Two wells along each axis: pairs two wells apart lead over the one between, or over a corner."""
+def test_pairs_over_a_hidden_site_or_a_ridge_are_flagged(capsys):
+    """Two wells along each axis: pairs lead over the well between them, or over a corner, or are hops."""
     landscape = TwoHarmonics(np.diag([4.0, 4.5, 5.0]))
     pairs = search.build_network(landscape, grid=(16, 16, 16), energy_cap=20.0, method="pairs", cutoff=4.1)
-    flags = [d["elementary"] for *_, d in pairs.edges(data=True)]
-    assert len(pairs) == 8
-    assert not all(flags)
-    assert any(flags)
-    assert pairs.graph["search"]["bands_not_elementary"] > 0
-    for i, j, d in pairs.edges(data=True):
-        if i == j:  # a whole period, over the other well of the same line
-            assert not d["elementary"]
     complete = search.build_network(landscape, grid=(16, 16, 16), energy_cap=20.0)
     found = search.compare_networks(pairs, complete)
-    assert found.diffusivity != pytest.approx(found.reference_diffusivity, rel=0.01)
-    assert "without hops flagged as not elementary" in capsys.readouterr().out
+    assert (found.shared_hops, found.missing_hops) == (48, [])
+    assert {pairs.edges[hop]["elementary"] for hop in found.extra_hops} == {False}
+    assert sum(d["elementary"] for *_, d in pairs.edges(data=True)) == 48
+    assert found.diffusivity > found.reference_diffusivity
+    assert found.elementary_diffusivity == pytest.approx(found.reference_diffusivity, rel=1e-3)
+    assert str(found) in capsys.readouterr().out
 
 
 def test_a_missing_hop_is_named():
