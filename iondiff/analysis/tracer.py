@@ -19,7 +19,7 @@ from iondiff.analysis import _spectra
 from iondiff.analysis._frame import wandering
 from iondiff.analysis._window import Fit, Window, choose_windows, curvature_axis, fit, intercept_weights
 from iondiff.analysis.estimates import Diffusivity, NotDiffusiveError
-from iondiff.analysis.trajectory import Motion, as_trajectory, motion
+from iondiff.analysis.trajectory import Motion, Trajectory, as_trajectory, motion
 from iondiff.errors import TrajectoryError
 
 Floats = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ LARGEST_ERROR = 0.4
 
 def diffusivity(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None = None,
     *,
     species: str | Sequence[str] | None = None,
     symbols: Sequence[str] | None = None,
@@ -52,9 +52,10 @@ def diffusivity(
     ----------
     positions
         Unwrapped positions (frames, atoms, 3) in Å, or a trajectory: a path that ASE reads (extxyz, LAMMPS
-        dump, XDATCAR, .traj), `ase.Atoms` objects in a list or iterator, an `iondiff.analysis.Trajectory`.
+        dump, XDATCAR, .traj) or of a file of `iondiff.dynamics`, `ase.Atoms` objects in a list or iterator, a
+        `Run` or `Trajectory` of `iondiff.dynamics`, an `iondiff.analysis.Trajectory`.
     timestep_ps
-        Time between frames, ps.
+        Time between frames, ps; those of `iondiff.dynamics` know it themselves.
     species
         Which atoms diffuse, "Li" or ["Li", "Na"]; None: all.
     symbols
@@ -84,8 +85,8 @@ def diffusivity(
     NotDiffusiveError
         Too short to be diffusive; carries the partial estimate.
     """
-    timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+    timestep = checked_timestep(timestep_ps, trajectory)
     chosen = trajectory.atoms_of(species)
     moving = motion(trajectory, chosen, drift)
     answer, trouble = analyse(moving, timestep, drift, tensor=tensor)
@@ -95,8 +96,10 @@ def diffusivity(
     return answer
 
 
-def checked_timestep(timestep_ps: Any) -> float:
-    """The time between frames as a float above zero."""
+def checked_timestep(timestep_ps: Any, trajectory: Trajectory | None = None) -> float:
+    """The time between frames as a float above zero; None: what the trajectory knows of it."""
+    if timestep_ps is None and trajectory is not None:
+        timestep_ps = trajectory.timestep_ps
     try:
         timestep = float(timestep_ps)
     except (TypeError, ValueError):
