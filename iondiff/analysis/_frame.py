@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 #: The whole cell wanders if its mean place moves so much faster than independent atoms would let it.
 WANDERS = 8.0
-#: Chance that independent ions look like a wandering cell in one band of frequencies.
-RARE = 1e-5
+#: And chance alone must not make it so: by more than the noise of a band of few frequencies.
+RARE = 1e-3
 #: Fewer atoms cannot show it, and so many frequencies show how they go together.
 FEWEST_ATOMS, MOST_MODES = 4, 64
 
@@ -38,8 +38,8 @@ def wandering(moving: Motion, spectra: _spectra.Spectra) -> float | None:
         band = slice(low, min(2 * low + 1, last))
         count = 3 * (band.stop - band.start)
         ratio = float(common[band].sum() / max(relative[band].sum(), 1e-300))
-        least = float(stats.f.isf(RARE, count, count * (n - 1)))
-        if ratio > max(WANDERS, least) and ratio > worst:
+        noise = float(stats.f.isf(RARE, count, count * (n - 1)))
+        if ratio > max(WANDERS * noise, worst):
             worst, modes = ratio, band.stop
     if worst > 0.0 and worst > WANDERS * together(moving, relative, min(modes, MOST_MODES)):
         return worst

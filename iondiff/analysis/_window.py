@@ -33,7 +33,7 @@ NEGLIGIBLE = 0.25
 #: From this on memory is certain, and the straight line through everything is dropped.
 SURE = 0.97
 #: A memory that is not taken to be there, but likelier than SUSPECTED under these odds, widens the error bar.
-DOUBT_ODDS, DOUBT_ODDS_GROW, SUSPECTED = 6.0, 1.4, 0.1
+DOUBT_ODDS, DOUBT_ODDS_GROW, SUSPECTED = 6.0, 1.4, 0.15
 #: Once a window passes, this many steps narrower are taken: what the test could not see is then gone too.
 STEPS_NARROWER = 2
 FLOOR = 1e-3
