@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 #: The whole cell wanders if its mean place moves so much faster than independent atoms would let it.
 WANDERS = 8.0
-#: And chance alone must not make it so: by more than the noise of a band of few frequencies.
+#: An octave has few frequencies: there by so much more that chance would do it only so often.
 RARE = 1e-3
 #: Fewer atoms cannot show it, and so many frequencies show how they go together.
 FEWEST_ATOMS, MOST_MODES = 4, 64
@@ -33,14 +33,16 @@ def wandering(moving: Motion, spectra: _spectra.Spectra) -> float | None:
     common = spectra.common[:3].mean(axis=0) / n
     relative = spectra.relative(to_centre=True)[:3].mean(axis=0)
     last = min(max(12, moving.m // 16), moving.m)
+    octaves = [
+        (low, min(2 * low + 1, last)) for low in (2**k - 1 for k in range(last.bit_length())) if low < last
+    ]
     worst, modes = 0.0, last
-    for low in 2 ** np.arange(int(np.log2(last)) + 1) - 1:
-        band = slice(low, min(2 * low + 1, last))
-        count = 3 * (band.stop - band.start)
-        ratio = float(common[band].sum() / max(relative[band].sum(), 1e-300))
-        noise = float(stats.f.isf(RARE, count, count * (n - 1)))
-        if ratio > max(WANDERS * noise, worst):
-            worst, modes = ratio, band.stop
+    for low, high in [(0, last), *octaves]:
+        ratio = float(common[low:high].sum() / max(float(relative[low:high].sum()), 1e-300))
+        count = 3 * (high - low)
+        chance = 1.0 if (low, high) == (0, last) else float(stats.f.isf(RARE, count, count * (n - 1)))
+        if ratio > max(WANDERS * chance, worst):
+            worst, modes = ratio, high
     if worst > 0.0 and worst > WANDERS * together(moving, relative, min(modes, MOST_MODES)):
         return worst
     return None
