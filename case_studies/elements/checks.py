@@ -196,7 +196,7 @@ def phonons(element: str, a: float, calculator: Any, repeat: int = 4, step: floa
 
 
 def hot_crystal(
-    element: str, a: float, calculator: Any, steps: int = 2000, timestep_fs: float = 1.0
+    element: str, a: float, calculator: Any, steps: int = 1000, timestep_fs: float = 1.0
 ) -> dict[str, float]:
     """Does the potential hold when the crystal melts? Energies are conserved, no two atoms fall into each other.
 

@@ -497,6 +497,29 @@ def test_stress_in_another_order_is_put_right():
     np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
 
 
+def test_a_pulay_stress_is_put_right():
+    """The same eV an atom off at every volume, on the diagonal alone."""
+    for atoms in structures(3):
+        straight = label(atoms, DataSection(), "a").virial
+        pressure = 0.2 * len(atoms) / atoms.get_volume()
+        atoms.calc.results["stress"] = atoms.calc.results["stress"] + pressure * np.array([1, 1, 1, 0, 0, 0])
+        found = label(atoms, DataSection(virial_offset=-0.2), "a").virial
+        np.testing.assert_allclose(found, straight, atol=1e-12)
+
+
+def test_the_run_folder_has_the_name_of_the_configuration(tmp_path):
+    write(tmp_path / "data.extxyz", structures(10))
+    (tmp_path / "gold.toml").write_text(
+        "[data]\ntrain = ['data.extxyz']\nvalidation_fraction = 0.2\n[[descriptors.radial]]\ncount = 3\n"
+        "[[descriptors.angular]]\nzetas = [1]\nshifts = [2.0]\n[network]\nhidden = [3]\n[optimiser]\nepochs = 1\n"
+    )
+    subprocess.run(
+        [sys.executable, "-m", "iondiff", "train", str(tmp_path / "gold.toml")], check=True, cwd=tmp_path,
+        capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (tmp_path / "runs" / "gold" / "potential.nnp").exists()
+
+
 def test_the_command_trains(tmp_path):
     write(tmp_path / "data.extxyz", structures(10))
     (tmp_path / "config.toml").write_text(
