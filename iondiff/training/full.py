@@ -160,6 +160,8 @@ def _task(config: TrainingConfig, setup: Setup, member: int) -> str:
     """What a checkpoint must have been made for: every number that decides where the training ends."""
     digest = hashlib.sha256()
     settings = config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
+    if config.optimiser.kind != "adamw":  # only its schedule knows the last epoch; the others may go on
+        del settings["optimiser"]["epochs"]
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for which in setup.data.of_member(member):
         digest.update(np.array(which).tobytes())

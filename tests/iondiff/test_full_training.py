@@ -274,6 +274,22 @@ def test_a_killed_training_ends_at_the_same_last_digit(tmp_path, kind):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["levenberg-marquardt", "kalman", "adamw", "l-bfgs"])
+def test_more_epochs_end_where_they_would_have_ended(tmp_path, kind):
+    """Raised epochs go on (AdamW, whose schedule changes, begins anew); lowered ones do not keep the surplus."""
+    data = structures(10)
+
+    def go(folder, epochs):
+        settings = config(optimiser={"kind": kind, "epochs": epochs})
+        return train(settings, None if folder is None else tmp_path / folder, structures=data)
+
+    go("a", 2)
+    longer = go("a", 4)
+    assert longer.members[0]["epochs"] == 4
+    assert longer.parity == go(None, 4).parity
+    assert go("a", 2).parity == go(None, 2).parity
+
+
 def test_a_damaged_checkpoint_is_begun_anew(tmp_path):
     settings, data = config(optimiser={"epochs": 2}), structures(8)
     first = train(settings, tmp_path, structures=data)
