@@ -301,7 +301,7 @@ def active_hops(
     # Arrays by name: looking them up in a tuple costs a count of references each time.
     who, species, basis, target, degree = s.who, s.species, t.basis, t.target, t.degree
     lengths = t.length
-    static, image, winding, vector, place_of = t.rate, t.image, t.winding, t.vector, t.place
+    static, manner, winding, vector, place_of = t.rate, t.manner, t.winding, t.vector, t.place
     site_energy, own, first, partner, shift, pair_energy = (
         t.energy,
         p.own,
@@ -407,12 +407,12 @@ def active_hops(
                     energy[1] += field[kind, there] - own[kind, start, k] - field[kind, site]
                 energy[0] += site_energy[kind, stop] - site_energy[kind, start]
                 who[site], who[there] = -1, carrier
-                which = image[start, k]
+                which = manner[start, k]
                 wind[carrier, 0] += winding[which]
                 wind[carrier, 1] += 1
                 for i in range(3):
                     moved[kind, i] += vector[which, i] + (place_of[stop, i] - place_of[start, i])
-                sums[SQUARED] += lengths[start, k]
+                sums[SQUARED] += lengths[which]
                 occupied[kind, start] += clock
                 occupied[kind, stop] -= clock
                 ends, signs = (np.int64(site), np.int64(there)), (-1, 1)

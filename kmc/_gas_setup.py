@@ -340,7 +340,7 @@ def _no_pairs(t: HopTables) -> PairTables:
         partner=np.zeros(0, dtype=np.int64),
         shift=np.zeros((0, 3), dtype=np.int64),
         energy=np.zeros((n_species, n_species, 0), dtype=np.int64),
-        own=np.zeros((n_species, *t.image.shape), dtype=np.int64),
+        own=np.zeros((n_species, *t.manner.shape), dtype=np.int64),
     )
 
 
@@ -349,7 +349,7 @@ def _surroundings(
 ) -> tuple[Surroundings, float]:
     """What rates depend on, and a bound on the total of a site."""
     network, n_species = system.rates[0].network, len(system.rates)
-    width, n = t.image.shape[1], network.n_sites
+    width, n = t.manner.shape[1], network.n_sites
     log_rate = np.zeros((n_species * n, width))
     barrier, rise = np.zeros_like(log_rate), np.zeros_like(log_rate)
     for number, one in enumerate(system.rates):

@@ -128,7 +128,7 @@ def pair_tables(
         partner=partner[kept],
         shift=shift[kept],
         energy=np.ascontiguousarray(energy[:, :, kept]),
-        own=np.zeros((len(species), *t.image.shape), dtype=np.int64),
+        own=np.zeros((len(species), *t.manner.shape), dtype=np.int64),
     )
     _own_energies(network, t, n, pairs, source)
     return pairs
@@ -276,7 +276,7 @@ def _own_energies(network: Network, t: HopTables, n: Integers, pairs: PairTables
     keys = key(source, pairs.partner, pairs.shift)
     order = np.argsort(keys, kind="stable")
     # Slot k of a site of cell 0 leads to a site whose cell is the shift.
-    width = t.image.shape[1]
+    width = t.manner.shape[1]
     ends = t.target[: network.n_sites].astype(np.int64)
     cells, partner = np.divmod(ends, network.n_sites)
     base = np.repeat(np.arange(network.n_sites)[:, None], width, axis=1)
