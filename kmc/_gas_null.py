@@ -20,12 +20,12 @@ from kmc._gas_tables import BARE, BARE_INLINE, LANE, HopTables
 from kmc._random import ADVANCE, exponential
 
 WORD = np.uint64
-SHIFT = WORD(32)
+SHIFT, HALF = WORD(32), WORD(0xFFFFFFFF)
 #: Entries of the table of targets up to which caches hold it; beyond, one looks so many attempts (of two
 #: words each) ahead.
 NEAR = 1 << 17
 FAR = 1 << 19
-AHEAD_SITE, AHEAD_ROW, AHEAD_END = (WORD((2 * n * int(ADVANCE)) % 2**64) for n in (24, 16, 8))
+AHEAD_SITE, AHEAD_ROW, AHEAD_END, AHEAD_HOP = WORD(30), WORD(20), WORD(11), WORD(4)
 #: Attempts in a row without a hop after which one looks whether any hop is possible.
 PATIENCE = 10_000_000
 
@@ -57,9 +57,11 @@ class Lines(NamedTuple):
     site, number
         (species · basis, 8), float64, and the same memory as int64: x, y, z (Å), time that carriers left minus
         time that they arrived | site energy (quanta), class.
-    edge, low
-        Ends and beginnings of the classes on the line of weights, (multiple of 8,); edges of the last and of
-        those that are not there are infinite.
+    edge
+        Ends of the classes on the line of weights, (multiple of 8,); infinite for the last and for those that are
+        not there.
+    room
+        (groups,), somewhat more than the members of each class.
     skip
     """
 
@@ -68,7 +70,7 @@ class Lines(NamedTuple):
     site: Any
     number: Any
     edge: Any
-    low: Any
+    room: Any
     skip: int
 
 
@@ -98,7 +100,7 @@ def make_lines(t: HopTables) -> Lines:
     site[:, :TIME] = np.tile(t.place, (rows // n, 1))
     number[:, ENERGY], number[:, GROUP] = t.energy.ravel(), t.group
     edge = np.full(LANE * -(-len(t.bound) // LANE), np.inf)
-    return Lines(threshold, target, site, number, edge, np.zeros(len(edge)), skip)
+    return Lines(threshold, target, site, number, edge, np.zeros(len(t.bound), dtype=np.int64), skip)
 
 
 def sort_walkers(t: HopTables, who: Any, species: Any, *, vacancies: bool) -> Walkers:
@@ -135,9 +137,16 @@ def _slot(threshold: Any, row: int, width: int, u: Any) -> int:
 
 
 @njit(**BARE_INLINE)
-def _walker(bits: Any, total: float, first: Any, count: Any, bound: Any, edge: Any, low: Any) -> Any:
-    """Class of the walker that a random word chooses, and its place in the list."""
+def _walker(key: Any, state: Any, total: float, first: Any, count: Any, edge: Any, room: Any) -> Any:
+    """Class of the walker that the next random words choose, its place in the list, and the state after them.
+
+    With several classes, a word chooses the class and another one the place, as a share of a room that is a
+    little larger than the class and does not follow every change of it: so the place that a word means can be
+    told long before. The few words that lead past the end choose again by their other half.
+    """
     group = 0
+    state += ADVANCE
+    bits = fold(state, state ^ key)
     if len(count) == 1:
         at = np.int64(((bits >> SHIFT) * WORD(count[0])) >> SHIFT)
     else:
@@ -149,19 +158,25 @@ def _walker(bits: Any, total: float, first: Any, count: Any, bound: Any, edge: A
         else:
             for j in range(len(edge)):
                 group += left >= edge[j]
-        at = np.int64(min((left - low[group]) / bound[group], float(count[group] - 1))) + first[group]
-    return group, at
+        state += ADVANCE
+        bits = fold(state, state ^ key)
+        at = np.int64(((bits >> SHIFT) * WORD(room[group])) >> SHIFT)
+        if at >= count[group]:
+            at = np.int64(((bits & HALF) * WORD(count[group])) >> SHIFT)
+        at += first[group]
+    return group, at, state
 
 
 @njit(**BARE_INLINE)
-def _weigh(begin: int, count: Any, bound: Any, edge: Any, low: Any) -> float:
-    """Write edges of the classes from `begin` on; the sum of all weights."""
-    total = low[begin]
+def _weigh(begin: int, count: Any, bound: Any, edge: Any, room: Any) -> Any:
+    """Write the edges of the classes from `begin` on; the sum of all weights."""
+    total = edge[begin - 1] if begin > 0 else 0.0
     for g in range(begin, len(count)):
-        low[g] = total
         total += count[g] * bound[g]
         if g < len(count) - 1:
             edge[g] = total
+        if count[g] > room[g]:
+            room[g] = count[g] + (count[g] >> 5) + 1
     return total
 
 
@@ -203,7 +218,7 @@ def null_hops(
     # Arrays by name: looking them up in a tuple costs a count of references each time.
     manner, bound, basis = t.manner, t.bound, t.basis
     winding, vector, lengths = t.winding, t.vector, t.length
-    threshold, target, skip, edge, low = lines.threshold, lines.target, lines.skip, lines.edge, lines.low
+    threshold, target, skip, edge, spare = lines.threshold, lines.target, lines.skip, lines.edge, lines.room
     known, number = lines.site, lines.number
     who, species, wind, moved, energy = s.who, s.species, s.wind, s.moved, s.energy
     site, first, count = w.site, w.first, w.count
@@ -213,52 +228,56 @@ def null_hops(
     n_groups, n_basis, width = len(count), len(t.degree), t.target.shape[1]
     one_cell = len(basis) == n_basis
     many_species = len(moved) > 1
-    total = _weigh(0, count, bound, edge, low)
+    spare[:] = 0
+    total = _weigh(0, count, bound, edge, spare)
     step = 1.0 / total
     far = t.target.size > NEAR and not exact_clock
     farther = t.target.size > FAR
+    stages = (2 if n_basis > 1 else 1) if farther else 0
     stride, base = np.int64(target.shape[1]), np.int64(0)
+    trial = ADVANCE * WORD(3 if n_groups > 1 else 2)
     idle, kind = 0, 0
     for block in range(len(hops)):
         before, squared = clock, 0.0
         made = 0
         while made < hops[block]:
             attempts += 1
-            state += ADVANCE
-            bits = fold(state, state ^ key)
             if far:
                 # The same words, drawn early: what they will ask for is fetched meanwhile. A walker may have
                 # gone elsewhere when its turn comes; then the fetch was in vain.
                 if farther:
-                    soon = state + AHEAD_SITE
-                    _, at = _walker(fold(soon, soon ^ key), total, first, count, bound, edge, low)
+                    _, at, _ = _walker(key, state + AHEAD_SITE * trial, total, first, count, edge, spare)
                     prefetch(site, WORD(at))
-                soon = state + AHEAD_ROW
-                _, at = _walker(fold(soon, soon ^ key), total, first, count, bound, edge, low)
+                _, at, _ = _walker(key, state + AHEAD_ROW * trial, total, first, count, edge, spare)
                 here = site[at]
                 prefetch(target, WORD(here * stride))
-                if n_basis > 1:
+                prefetch(who, WORD(here))
+                if n_basis > 1 and skip == 0:
                     base = np.int64(here) if one_cell else np.int64(basis[here])
-                    prefetch(known, WORD(base * LANE))
-                    if skip == 0:
-                        prefetch(threshold, WORD(base * stride))
-                if farther:
-                    soon = state + AHEAD_END
-                    _, at = _walker(fold(soon, soon ^ key), total, first, count, bound, edge, low)
+                    prefetch(threshold, WORD(base * stride))
+                for stage in range(stages):
+                    soon = state + (AHEAD_HOP if stage else AHEAD_END) * trial
+                    _, at, soon = _walker(key, soon, total, first, count, edge, spare)
                     here = site[at]
                     soon += ADVANCE
                     u = np.float32(float(fold(soon, soon ^ key) >> WORD(11)) * 2.0**-53)
                     if n_basis > 1:
                         base = np.int64(here) if one_cell else np.int64(basis[here])
                     there = target[here, skip + _slot(threshold, base, width, u)]
-                    prefetch(who, WORD(there))
                     carrier = who[here]
-                    if carrier >= 0:
-                        prefetch(wind, WORD(2 * carrier))
-                    if n_basis > 1:
+                    if stage == 0:
+                        prefetch(who, WORD(there))
+                        if n_basis == 1 and carrier >= 0:
+                            prefetch(wind, WORD(2 * carrier))
+                    elif (who[there] >= 0) == vacancies:
+                        if vacancies:
+                            carrier = who[there]
+                        if carrier >= 0:
+                            prefetch(wind, WORD(2 * carrier))
                         prefetch(manner, WORD(base * width))
+                        prefetch(known, WORD(base * LANE))
                         prefetch(known, WORD((there if one_cell else basis[there]) * LANE))
-            group, at = _walker(bits, total, first, count, bound, edge, low)
+            group, at, state = _walker(key, state, total, first, count, edge, spare)
             here = site[at]
             if n_basis > 1:
                 base = np.int64(here) if one_cell else np.int64(basis[here])
@@ -320,7 +339,7 @@ def null_hops(
                     site[at] = site[first[group] + count[group]]
                     site[first[new] + count[new]] = there
                     count[new] += 1
-                    total = _weigh(min(group, new), count, bound, edge, low)
+                    total = _weigh(min(group, new), count, bound, edge, spare)
                     step = 1.0 / total
         durations[block] = clock - before
         squares[block] = squared

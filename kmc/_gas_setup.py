@@ -320,7 +320,7 @@ def _hops_per_trial(
     n = len(t.degree)
     cells = len(t.basis) // n
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
-    who = starting_sites(log_weights, cells, list(system.counts), rng)
+    who = starting_sites(log_weights, cells, list(system.counts), rng, sweeps=0)
     walkers = np.nonzero((who < 0) == vacancies)[0]
     if len(walkers) > 20_000:
         walkers = rng.choice(walkers, 20_000, replace=False)
