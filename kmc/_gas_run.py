@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from kmc import checkpoints
-from kmc._gas_active import Choice, Surroundings, active_hops, new_choice, start_active
+from kmc._gas_active import active_hops, start_active
+from kmc._gas_choice import Choice, Surroundings, new_choice
 from kmc._gas_null import make_lines, null_hops, sort_walkers
 from kmc._gas_rules import BarrierRule, compiled_rule
 from kmc._gas_start import starting_sites
