@@ -76,6 +76,7 @@ def _over_labels(
     rows = [
         {"labels": found["label_count"], "D": found["D_cm2_s"]}
         for found in read_record(context.folder / "improvement.json")["rounds"]
+        if "D_cm2_s" in found  # folders of earlier versions have no such number
     ]
     known = training.select()
     for fraction in sorted(context.config.checks.label_fractions):
