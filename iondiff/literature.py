@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from iondiff.errors import RunError
-from iondiff.files import read_bounded
+from iondiff.files import brief, read_bounded
 
 COLUMNS = ("temperature", "D", "source")
 _LARGEST = 16 << 20  # bytes
@@ -30,7 +30,7 @@ def read_literature(path: Path | None) -> pd.DataFrame:
     except FileNotFoundError:
         raise RunError(f"literature table {path} does not exist") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"literature table {path} cannot be read: {error}") from error
+        raise RunError(f"literature table {path} cannot be read: {brief(error)}") from error
     missing = [name for name in COLUMNS[:2] if name not in table]
     if missing:
         raise RunError(
@@ -43,7 +43,7 @@ def read_literature(path: Path | None) -> pd.DataFrame:
         if len(wrong):
             raise RunError(
                 f"literature table {path}: {name} in row {int(wrong[0]) + 1} is "
-                f"{table[name].iloc[int(wrong[0])]!r}; wanted a number above zero"
+                f"{brief(repr(table[name].iloc[int(wrong[0])]), 60)}; wanted a number above zero"
             )
         table[name] = numbers
     table["source"] = table["source"].astype(str) if "source" in table else "literature"

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "stories").glob("*.md"))
+OTHERS = [ROOT / "docs" / name for name in ("quickstart.md", "formats.md", "extend.md", "units.md")]
 BLOCK = re.compile(r"^```(python|bash|toml)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 REDUCED = re.compile(r"^<!-- reduced: (.+?) -> (.*?) -->$", flags=re.MULTILINE)
 PROGRAMS = {
@@ -41,6 +42,11 @@ def test_the_story_happens_in_small(page, tmp_path):
         assert this in text, f"{page.name} says no longer: {this}"
         text = text.replace(this, that)
     happen(BLOCK.findall(text), tmp_path)
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.stem)
+def test_what_a_page_shows_works(page, tmp_path):
+    happen(BLOCK.findall(page.read_text(encoding="utf-8")), tmp_path)
 
 
 def happen(blocks, folder):
