@@ -142,6 +142,10 @@ def read_study(path: str | Path, seed: int | None = None) -> Study:
     """
     path = Path(path)
     tables = read_toml(path)
+    if "start" in tables and "host" not in tables:
+        raise ConfigError(
+            f"configuration {path} is of a melt-quench; use: diffusion-network quench {path.name}"
+        )
     model = next((model for table, model in _BY_TABLE.items() if table in tables), None)
     study: Study = (
         read_config(path)

@@ -194,7 +194,7 @@ def energies_of_structures(
     left, sizes, _ = np.linalg.svd(x, full_matrices=False)
     columns = np.column_stack([np.ones(len(x)), (left * sizes)[:, :count]])
     miss = _least_absolute(columns, np.array([s.energy for s in chosen]) / size)
-    limit = max(usual * float(np.median(np.abs(miss))), 0.05)
+    limit = max(usual * float(np.median(np.abs(miss))), 0.15)
     return [
         _far(chosen[k].source, miss[k], size[k], "structures like it have")
         for k in np.flatnonzero(np.abs(miss) > limit)

@@ -123,6 +123,7 @@ def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
         if stress.shape != (6,):
             raise TrainingError(f"{source}: stress has shape {stress.shape}; wanted 6 numbers or 3 x 3")
         virial = stress[[section.stress_order.index(name) for name in VOIGT]] * atoms.get_volume()
+        virial[:3] += section.virial_offset * n
     if forces.shape != (n, 3):
         raise TrainingError(f"{source}: forces have shape {forces.shape}; wanted ({n}, 3)")
     config_type = str(atoms.info.get("config_type") or "all")

@@ -43,6 +43,9 @@ class DataSection(Section):
         "xy",
     )
     """What the six numbers of a stress are, as ASE reads them; for files that were written in another order."""
+    virial_offset: float = 0.0
+    """eV an atom, added to the diagonal of stress times volume: what a plane-wave basis of finite cutoff leaves out
+    (Pulay stress). It is the slope of the energies by strain less the virial of the file, the same at every strain."""
     missing: Literal["refuse", "allow"] = "refuse"
     """Structures without the energies or forces that the loss asks for: refuse them, or use what they have."""
     weights: dict[str, PositiveFloat] = Field({})

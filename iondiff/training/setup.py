@@ -12,6 +12,7 @@ from iondiff.descriptors import Descriptor, ElementDescriptor, Scaling
 from iondiff.descriptors.derivatives import Described, FlatFunctions
 from iondiff.potentials import HDNNP, Committee, Network
 from iondiff.training import checks, dataset, results
+from iondiff.training.cells import Cell, smallest_cell
 from iondiff.training.choice import choose_functions, values_of
 from iondiff.training.functions import build_functions
 from iondiff.training.gather import Data
@@ -28,6 +29,7 @@ class Setup:
     """Everything members share: functions, their values on all structures, networks' layout, targets."""
 
     data: Data
+    cells: list[Cell]
     flat: FlatFunctions
     described: list[Described]
     scalings: list[Scaling]
@@ -43,13 +45,14 @@ class Setup:
         )
         train = [data.structures[k] for k in data.train]
         reference = dataset.fit_reference_energies(train, species, config.data.reference_energies)
+        cells = [smallest_cell(s) for s in data.structures]
         targets = []
-        for s in data.structures:
+        for s in (c.structure for c in cells):
             target = s.targets.copy()
             target[-7] -= sum(reference[species.index(symbol)] for symbol in s.atoms.symbols)
             targets.append(target)
         flat, described = choose_functions(
-            build_functions(config.descriptors, species), [s.atoms for s in data.structures], targets, data.train,
+            build_functions(config.descriptors, species), [c.structure.atoms for c in cells], targets, data.train,
             config.descriptors.selection, alpha=config.loss.force_weight, seed=config.seed,
             memory_budget=config.memory_budget_GB * 1e9 / config.workers,
             progress=lambda done, total: say("descriptors", done, total),
@@ -67,15 +70,15 @@ class Setup:
         for code, scaling in enumerate(scalings):
             shift[code, : len(scaling)], factor[code, : len(scaling)] = scaling.shift, scaling.factor
         forces = np.concatenate([s.forces[np.isfinite(s.forces)] for s in train])
-        energies = np.array([targets[k][-7] / len(data.structures[k].atoms) for k in data.train])
+        energies = np.array([targets[k][-7] / len(cells[k].structure.atoms) for k in data.train])
         spread = float(forces.std()) if forces.size else float(np.nanstd(energies))
         layout = Layout(
             np.array([[size, *config.network.hidden, 1] for size in flat.sizes]),
             (_LETTERS[config.network.activation],) * len(config.network.hidden),
         )
         scale = spread if spread > 1e-6 else 1.0
-        problem = Problem(described, flat, shift, factor, layout, targets, scale)
-        return cls(data, flat, described, scalings, reference, problem)
+        problem = Problem(described, flat, shift, factor, layout, targets, scale, [c.copies for c in cells])
+        return cls(data, cells, flat, described, scalings, reference, problem)
 
     def odd_energies(self) -> list[str]:
         """Training energies that do not fit what the atoms see, as sentences."""
@@ -90,7 +93,7 @@ class Setup:
 
     def importance(self, which: Sequence[int], config: TrainingConfig) -> Importance:
         """Weights of the loss over these structures."""
-        structures = self.data.structures
+        structures = [c.structure for c in self.cells]
         return Importance(
             self.problem, which, config.loss.force_weight, config.loss.stress_weight,
             np.array([s.weight for s in structures]), [s.atom_weights for s in structures],
@@ -123,10 +126,13 @@ class Setup:
 
     def outputs(self, weights: np.ndarray) -> list[np.ndarray]:
         """Forces, energy (without reference energies), virial of every structure by one member: eV, Å."""
-        return [self.problem.predict(weights, k) * self.problem.scale for k in range(len(self.described))]
+        return [
+            cell.whole(self.problem.predict(weights, k) * self.problem.scale)
+            for k, cell in enumerate(self.cells)
+        ]
 
     def mean(self, outputs: Sequence[list[np.ndarray]], k: int) -> results.Prediction:
         """Mean prediction for structure k of the members with these outputs."""
         mean = np.mean([member[k] for member in outputs], axis=0)
-        energy = float(mean[-7] + self.reference[self.described[k].species].sum())
+        energy = float(mean[-7] + self.reference[self.flat.codes(self.data.structures[k].atoms)].sum())
         return results.Prediction(energy, mean[:-7].reshape(-1, 3), mean[-6:])
