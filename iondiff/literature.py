@@ -29,7 +29,7 @@ def read_literature(path: Path | None) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(read_bounded(path, _LARGEST)), comment="#")
     except FileNotFoundError:
         raise RunError(f"literature table {path} does not exist") from None
-    except (OSError, ValueError) as error:
+    except Exception as error:  # pandas raises many kinds
         raise RunError(f"literature table {path} cannot be read: {brief(error)}") from error
     missing = [name for name in COLUMNS[:2] if name not in table]
     if missing:
@@ -37,6 +37,7 @@ def read_literature(path: Path | None) -> pd.DataFrame:
             f"literature table {path} has no column {missing[0]!r}; wanted temperature (K), D (cm²/s) and, "
             "if you like, source"
         )
+    points = {}
     for name in COLUMNS[:2]:
         numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
         wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))
@@ -45,6 +46,6 @@ def read_literature(path: Path | None) -> pd.DataFrame:
                 f"literature table {path}: {name} in row {int(wrong[0]) + 1} is "
                 f"{brief(repr(table[name].iloc[int(wrong[0])]), 60)}; wanted a number above zero"
             )
-        table[name] = numbers
-    table["source"] = table["source"].astype(str) if "source" in table else "literature"
-    return table[list(COLUMNS)]
+        points[name] = numbers
+    sources = table["source"].astype(str).tolist() if "source" in table else ["literature"] * len(table)
+    return pd.DataFrame({**points, "source": sources}, columns=list(COLUMNS))

@@ -80,8 +80,8 @@ QUENCH = {
     "protocol": {"rates_K_per_s": [1e14, 1e13], "samples": 2},
 }
 QUENCH_TITLE = (
-    "Amorphous models by melting and quenching, and a report on them. Paths are relative to this file. Keys in comments "
-    "show their defaults."
+    "Amorphous models by melting and quenching, and a report on them. Paths are relative to this file. Keys in "
+    "comments show their defaults."
 )
 
 
