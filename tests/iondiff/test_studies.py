@@ -93,6 +93,8 @@ def test_a_graph_study_agrees_with_itself_and_with_theory(graph_case):
     found = inspect(graph_case / "run")
     assert found.sound
     assert found.facts["stages"] == {"graph": "done"}
+    told = CliRunner().invoke(cli.app, ["report", str(graph_case / "run")])
+    assert "another kind" in str(told.exception)
 
 
 def test_rows_that_are_there_are_not_made_again(graph_case, monkeypatch):
