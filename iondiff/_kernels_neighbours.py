@@ -108,8 +108,8 @@ def neighbour_table(positions, cell, pbc, cutoff):
                     if line < 0.0:
                         continue
                     span = math.sqrt(line) / thickness[2] + 1e-9
-                    low = max(low, int(math.floor(fractional[i, 2] - span)))
-                    high = min(high, int(math.floor(fractional[i, 2] + span)))
+                    low = max(low, math.floor(fractional[i, 2] - span))
+                    high = min(high, math.floor(fractional[i, 2] + span))
                 row = ((u - su * bins[0]) * bins[1] + v - sv * bins[1]) * bins[2]
                 for sw in range(low // bins[2], high // bins[2] + 1):
                     if sw != 0 and not pbc[2]:
