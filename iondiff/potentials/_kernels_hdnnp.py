@@ -185,13 +185,7 @@ def run_serial(
     return energy
 
 
-# Nothing but the loop over threads: every array operation made parallel would be compiled on its own.
-_LOOPS = dict.fromkeys(
-    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
-)
-
-
-@njit(cache=True, error_model="numpy", parallel={"prange": True, **_LOOPS})
+@njit(cache=True, error_model="numpy", parallel=True)
 def run_parallel(
     sample, positions, cell, species, first, index, image, integers, reals, forces, atom_energies, virial,
     functions, energies, member_forces,

@@ -203,8 +203,10 @@ class Evaluator:
         return found
 
 
-def _forces_of_members(plan: engine.Plan, *structure: np.ndarray) -> np.ndarray:
-    return engine.evaluate(plan, *structure).member_forces
+def _forces_of_members(
+    plan: engine.Plan, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, species: np.ndarray
+) -> np.ndarray:
+    return engine.evaluate(plan, positions, cell, pbc, species).member_forces
 
 
 def check_policy(extrapolation: str) -> None:
