@@ -5,192 +5,58 @@ A mistake of the user ends with one sentence and exit code 2, an error of ours w
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+import iondiff
 import kmc
 import search
-from iondiff.cli_files import JsonOption, info_command, init_command, print_plan
+from iondiff.cli_files import info_command, init_command
 from iondiff.cli_kmc import check_command, kmc_command
-from iondiff.console import StageBars, console, print_summary
+from iondiff.cli_road import label_command, report_command, run_command, search_command, train_command
+from iondiff.console import console
 from iondiff.errors import IondiffError
 
 app = typer.Typer(
     name="diffusion-network",
-    help="How fast an atom moves through a solid: potentials, hopping graphs, transport.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigArgument = Annotated[Path, typer.Argument(help="Configuration (TOML).", show_default=False)]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Run folder; made if it is not there.")]
-WorkersOption = Annotated[int | None, typer.Option(help="Processes for labelling; by default one a core.")]
+#: The table of contents: headings and verbs in the order in which a study meets them.
+CONTENTS: dict[str, dict[str, Callable[..., None]]] = {
+    "To begin": {"init": init_command, "info": info_command},
+    "A whole study": {"run": run_command, "report": report_command},
+    "Its stages, one at a time": {"label": label_command, "train": train_command, "search": search_command},
+    "Hopping graphs": {"check": check_command, "kmc": kmc_command},
+}
+for _heading, _verbs in CONTENTS.items():
+    for _name, _command in _verbs.items():
+        app.command(_name, rich_help_panel=_heading)(_command)
 
 
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Address or file of a Dask scheduler whose workers make labels and walk.", show_default=False
-    ),
-]
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"diffusion-network {iondiff.__version__}")
+        raise typer.Exit
 
 
-def _walk_road(
-    config: Path,
-    output: Path,
-    until: str | None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-) -> dict[str, Any]:
-    from iondiff.processes import dask_executor
-    from iondiff.workflow import run
-
-    with StageBars() as bars, dask_executor(scheduler) as executor:
-        return run(
-            config, output, until=until, workers=workers, progress=bars, say=bars.say, executor=executor
-        )
-
-
-@app.command("run")
-def run_command(
-    config: ConfigArgument,
-    output: OutputOption,
-    workers: WorkersOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and its cost, and do nothing.")
+@app.callback(
+    epilog="VERB --help explains a verb, with an example. Exit code 0: done; 2: your mistake, in one sentence; 1: ours."
+)
+def _contents(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    as_json: JsonOption = False,
-    scheduler: SchedulerOption = None,
 ) -> None:
-    """Walk the whole road: host, labels, network, sites and passes, D(T), report.
-
-    Started again in the same folder, it goes on where it stopped.
-
-    Example: diffusion-network run case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
-    """
-    if dry_run:
-        from iondiff.planning import plan
-
-        print_plan(plan(config, output), as_json=as_json)
-        return
-    console.stderr = as_json  # progress beside, not inside, what a machine reads
-    summary = _walk_road(config, output, None, workers, scheduler)
-    if as_json:
-        print(json.dumps(summary))
-    else:
-        print_summary(output, summary)
-
-
-@app.command("label")
-def label_command(
-    config: ConfigArgument,
-    output: OutputOption,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-) -> None:
-    """Make the labels of a configuration with its calculator; goes on after a kill.
-
-    Writes OUTPUT/labels.jsonl.gz, to be named as labels.file in the configuration.
-
-    Example: diffusion-network label case_studies/cu_ta2o5/config.toml --output runs/labels --workers 2
-    """
-    from iondiff.config import read_config
-    from iondiff.processes import dask_executor
-    from iondiff.run_folder import RunFolder
-    from iondiff.sampling import write_labels
-    from iondiff.stages import make_labels, read_host
-
-    settings = read_config(config)
-    host = read_host(settings.host.file)
-    with RunFolder(output) as folder, StageBars() as bars, dask_executor(scheduler) as executor:
-        made = make_labels(
-            settings,
-            host,
-            folder.path / "labels.jsonl",
-            workers,
-            lambda done, total: bars("label", done, total),
-            bars.say,
-            executor,
-        )
-        write_labels(folder.path / "labels.jsonl.gz", made)
-    console.print(f"{len(made)} labels in {output / 'labels.jsonl.gz'}")
-
-
-@app.command("train")
-def train_command(config: ConfigArgument, output: OutputOption) -> None:
-    """Train the potential of a configuration and print its errors.
-
-    A configuration with a table [data] trains a potential for all atoms (docs/training.md); one of a run, with
-    [host], its guest network. Started again in the same folder, it goes on where it stopped.
-
-    Example: diffusion-network train case_studies/elements/Si.toml --output runs/si
-
-    Example: diffusion-network train case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
-    """
-    from iondiff.console import print_training
-    from iondiff.tables import read_toml
-
-    tables = read_toml(config)
-    if "data" in tables and "host" not in tables:
-        _train_full(config, output)
-        return
-    _walk_road(config, output, "train")
-    print_training(output)
-
-
-def _train_full(config: Path, output: Path) -> None:
-    import warnings
-
-    from iondiff.training import TrainingWarning, train
-    from iondiff.training.results import print_errors
-
-    with warnings.catch_warnings(record=True) as caught, StageBars() as bars:
-        warnings.simplefilter("always", TrainingWarning)
-        training = train(config, output, progress=bars)
-    for warning in caught:
-        console.print(f"warning: {warning.message}", markup=False, soft_wrap=True)
-    for number, member in enumerate(training.members):
-        console.print(f"member {number}: best epoch {member['best_epoch']}, {member['stopped']}")
-    print_errors(
-        training.errors, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
-    )
-    console.print(f"potential, error table, learning curves: {output}", soft_wrap=True)
-
-
-@app.command("search")
-def search_command(config: ConfigArgument, output: OutputOption) -> None:
-    """Find every site, pass and hop, with the certificate.
-
-    Example: diffusion-network search case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
-    """
-    from iondiff.console import print_search
-
-    _walk_road(config, output, "search")
-    print_search(output)
-
-
-@app.command("report")
-def report_command(folder: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]) -> None:
-    """Write the HTML report of a run folder again.
-
-    Example: diffusion-network report runs/cu_ta2o5
-    """
-    from iondiff.report import write_report
-
-    console.print(f"report: {write_report(folder)}")
-
-
-app.command("init")(init_command)
-app.command("info")(info_command)
-app.command("kmc")(kmc_command)
-app.command("check")(check_command)
+    """How fast an atom moves through a solid: potentials, hopping graphs, transport."""
 
 
 class Stopped(BaseException):
@@ -211,6 +77,9 @@ def main() -> None:
         console.file.flush()
         print(f"diffusion-network: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # `diffusion-network info x | head`: whoever listened has gone
+        sys.stderr.close()
+        sys.exit(0)
     except Stopped as stop:
         print(f"diffusion-network: interrupted; {_how_to_go_on(sys.argv[1:])}", file=sys.stderr)
         sys.exit(128 + int(stop.args[0]))

@@ -18,12 +18,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instea
 
 def init_command(
     output: Annotated[Path, typer.Argument(help="File to write.")] = Path("config.toml"),
-    kind: Annotated[str, typer.Option(help="Kind of study: guest.")] = "guest",
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="Kind of study: guest (one atom in a host), dense (an electrolyte by molecular dynamics), "
+            "quench (an amorphous model), kmc (a hopping graph and nothing else), training (a potential of all atoms)."
+        ),
+    ] = "guest",
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a commented configuration to start from.
 
-    Example: diffusion-network init config.toml --kind guest
+    Example: diffusion-network init config.toml --kind dense
     """
     from iondiff.templates import KINDS
 
@@ -32,7 +39,11 @@ def init_command(
     if output.exists() and not force:
         raise ConfigError(f"{output} is there already; name another file, or write over it with --force")
     write_atomically(output, KINDS[kind]())
-    console.print(f"{output}: fill in what is marked, then: diffusion-network run {output} --dry-run")
+    command = "diffusion-network " + KINDS[kind].command.format(output)
+    if as_json:
+        print(json.dumps({"file": str(output), "kind": kind, "next": command}))
+    else:
+        console.print(f"{output}: put your files and numbers in, then: {command}", soft_wrap=True)
 
 
 def info_command(

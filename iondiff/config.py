@@ -165,9 +165,20 @@ class TransportSection(_Section):
     """Hops of each walker."""
 
 
+class ChecksSection(_Section):
+    """How D changes with the number of labels; the rounds of [improve] are shown by themselves."""
+
+    label_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field((), max_length=20)
+    """Parts of the training labels to train and search with once more, for example [0.25, 0.5]; each costs
+    a training and a search."""
+
+
 class EvidenceSection(_Section):
     """Results of the case study's own scripts, shown in the report; each may be left out."""
 
+    literature: Path | None = None
+    """Measured or published points for the Arrhenius plot: a table (.csv) with the columns temperature (K),
+    D (cm²/s) and, where there is one, source."""
     teacher_check: Path | None = None
     """Teacher energies along the bands of the hops that carry the current."""
     label_noise: Path | None = None
@@ -191,6 +202,7 @@ class RunConfig(_Section):
     improve: ImproveSection = ImproveSection()
     search: SearchSection = SearchSection()
     transport: TransportSection = TransportSection()
+    checks: ChecksSection = ChecksSection()
     evidence: EvidenceSection = EvidenceSection()
 
     @field_validator("guest")
@@ -226,7 +238,9 @@ def read_config(path: str | Path) -> RunConfig:
 
 def _explain(error: ValidationError) -> str:
     """The first complaint as one sentence."""
-    first = error.errors()[0]
+    # A misspelt key may be why another one is missing: it is said first.
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *sections, key = (str(part) for part in first["loc"])

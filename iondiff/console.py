@@ -131,5 +131,44 @@ def print_summary(folder: Path, summary: dict[str, Any]) -> None:
     console.print(table)
 
 
+def print_graph_study(folder: Path, summary: dict[str, Any]) -> None:
+    """The tables a study of a hopping graph ends with."""
+    barriers = ", ".join("never" if b is None else f"{b:.4f}" for b in summary["percolation_barriers_eV"])
+    console.print(
+        f"{summary['n_sites']} sites, {summary['n_hops']} hops; percolates in 1, 2, 3 directions from {barriers} eV",
+        highlight=False,
+    )
+    for name, title in (("diffusivity.csv", "Single carriers"), ("carriers.csv", "Many carriers")):
+        _print_frame(pd.read_csv(folder / name), title)
+    _print_energy(summary)
+    console.print(f"tables: {folder}", highlight=False, soft_wrap=True)
+
+
+def print_dynamics(folder: Path, summary: dict[str, Any]) -> None:
+    """The table a study by molecular dynamics ends with."""
+    title = f"{summary['formula']}, {summary['species']}"
+    _print_frame(pd.read_csv(folder / "diffusivity.csv"), title)
+    _print_energy(summary)
+    console.print(f"trajectories and tables: {folder}", highlight=False, soft_wrap=True)
+
+
+def _print_frame(frame: pd.DataFrame, title: str) -> None:
+    if frame.empty:
+        return
+    table = Table(title=title, title_justify="left")
+    for name in frame:
+        table.add_column(str(name), justify="left" if name in {"method", "note"} else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*("" if pd.isna(x) else f"{x:.4g}" if isinstance(x, float) else str(x) for x in row))
+    console.print(table)
+
+
+def _print_energy(summary: dict[str, Any]) -> None:
+    if summary["activation_energy_eV"] is not None:
+        error = summary.get("activation_energy_error_eV")
+        bar = "" if error is None else f" ± {error:.3f}"
+        console.print(f"activation energy {summary['activation_energy_eV']:.3f}{bar} eV", highlight=False)
+
+
 def _number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:.{digits}f}"

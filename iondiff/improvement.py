@@ -44,6 +44,9 @@ class Round:
     ----------
     labels
         How many were added.
+    label_count, D_cm2_s
+        How many this round's potential was trained on, and the exact D of its network, with one prefactor for
+        all hops.
     sites, hops
         Of the network before these labels were trained on.
     barriers
@@ -53,6 +56,8 @@ class Round:
     """
 
     labels: int
+    label_count: int
+    D_cm2_s: float
     sites: int
     hops: int
     barriers: tuple[Barrier, ...]
@@ -188,10 +193,13 @@ def improve(
         carrying, others = stationary_points(network, temperature)
         points = points_to_label(host, landscape, labels.positions, carrying, others, most, spacing)
         found = ask(points, number) if len(points) else []
+        known, D = len(labels.select()), 0.0
+        if network.number_of_edges():
+            D = float(np.trace(kmc.diffusion_tensor(network, temperature))) / 3.0
         labels = LabelSet(labels.labels + found, labels.provenance)
         barriers = teacher_barriers(landscape, carrying, labels.labels) if len(carrying) else ()
         worst = max((abs(b.potential_eV - b.teacher_eV) for b in barriers), default=None)
-        record.append(Round(len(found), len(network), network.number_of_edges(), barriers, worst))
+        record.append(Round(len(found), known, D, len(network), network.number_of_edges(), barriers, worst))
         if not found or (worst is not None and worst < tolerance_eV):
             break
     return labels, record

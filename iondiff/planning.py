@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from iondiff import stages
+import kmc
+from iondiff import dynamics_study, graph_study, stages
 from iondiff.config import RunConfig, read_config
 from iondiff.run_folder import RunFolder
 from iondiff.sampling.calculators import make_calculator
 from iondiff.sampling.points import draw_points
+from iondiff.stage_context import Context
+from iondiff.studies import GraphStudy, Study
 from iondiff.workflow import STAGES, stage_is_done
 
 #: Mean number of calculator calls of a preconditioned relaxation: 11.1 over the 2132 labels of
@@ -45,6 +49,31 @@ class PlannedStage:
     seconds: float
 
 
+def plan_study(study: Study, output: Path) -> list[PlannedStage]:
+    """The plan of any kind of study."""
+    if isinstance(study, RunConfig):
+        return _plan(study, output, measure=True)
+    if isinstance(study, GraphStudy):
+        kmc.validate(kmc.read_graph(study.graph.file))
+        return [_planned_row(row) for row in graph_study.plan_rows(study)]
+    return [
+        PlannedStage(
+            f"{row['temperature']:g} K", False, f"{row['steps']} steps of {row['atoms']} atoms", row["steps"],
+            row["seconds"],
+        )
+        for row in dynamics_study.plan_rows(study)
+    ]  # fmt: skip
+
+
+def _planned_row(row: dict[str, Any]) -> PlannedStage:
+    work = {
+        "exact": "linear algebra",
+        "walk": f"{row['walkers']} walkers of {row['hops']} hops",
+        "gas": f"{row['carriers']} carriers, {row['hops']} hops",
+    }[row["method"]]
+    return PlannedStage(f"{row['method']} {row['temperature']:g} K", False, work, 0, 0.0)
+
+
 def plan(config_path: str | Path, output: str | Path, *, measure: bool = True) -> list[PlannedStage]:
     """The stages of a run, in order, with their cost.
 
@@ -62,9 +91,12 @@ def plan(config_path: str | Path, output: str | Path, *, measure: bool = True) -
     iondiff.errors.IondiffError
         Whatever `run` would refuse before it starts.
     """
-    config = read_config(config_path)
-    folder = RunFolder(Path(output))
-    context = stages.Context(config, Path(output), None, lambda *_: None)
+    return _plan(read_config(config_path), Path(output), measure=measure)
+
+
+def _plan(config: RunConfig, output: Path, *, measure: bool) -> list[PlannedStage]:
+    folder = RunFolder(output)
+    context = Context(config, output, None, lambda *_: None)
     host = stages.read_host(config.host.file)
     calls = _calls(config, len(host))
     open_stages = [stage.name for stage in STAGES if not stage_is_done(stage, context, folder)]
@@ -108,6 +140,12 @@ def _words(config: RunConfig, n_atoms: int) -> dict[str, str]:
         "bands": "a climbing-image band for every hop",
         "transport": f"{len(config.transport.temperatures)} temperatures, "
         f"{config.transport.walkers} walkers of {config.transport.hops} hops",
+        "checks": "convergence with hops and labels, extrapolation"
+        + (
+            f"; {len(config.checks.label_fractions)} further trainings"
+            if config.checks.label_fractions
+            else ""
+        ),
         "evidence": "results of the study's own scripts",
     }
 

@@ -1,73 +1,41 @@
-"""What each stage of a run does: files in, files out. :mod:`iondiff.workflow` decides when."""
+"""Stages of a run, files in, files out: host, labels, further labels, training, evidence.
+
+:mod:`iondiff.workflow` decides when; the others stand in `stages_network` and `stages_transport`.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ase.io
-import networkx as nx
 import numpy as np
-import pandas as pd
 import spglib
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 
-import kmc
-import search
 from iondiff.assessment import split, training_report
 from iondiff.config import RunConfig
 from iondiff.descriptors import check_host, default_guest_set
 from iondiff.errors import ConfigError, RunError
-from iondiff.files import file_hash, is_sealed, read_bounded, sealed, write_atomically, write_json
+from iondiff.files import file_hash, write_atomically, write_json
 from iondiff.improvement import Round, improve
+from iondiff.literature import read_literature
 from iondiff.potentials import GuestLandscape, GuestNNP, load, save
 from iondiff.sampling import Label, LabelSet, draw_points, label_points, read_labels, write_labels
 from iondiff.sampling.labeller import hessian_path
+from iondiff.stage_context import Context, read_record, write_table
+from iondiff.stages_network import searched
 from iondiff.structures import read_structure
 from iondiff.training import train_guest
-from iondiff.uncertainty import potential_uncertainty
-
-Progress = Callable[[str, int, int], None]
-_LARGEST_RECORD = 256 << 20  # bytes
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a stage may use."""
-
-    config: RunConfig
-    folder: Path
-    workers: int | None
-    progress: Progress
-    say: Callable[[str], None] = lambda _: None
-    executor: Executor | None = None
-
-    def reporting(self, stage: str) -> Callable[[int, int], None]:
-        """Progress of one stage."""
-        return lambda done, total: self.progress(stage, done, total)
-
-    def host(self) -> Atoms:
-        """The run's host."""
-        return read_structure(self.folder / "host.extxyz")
-
-    def landscape(self) -> GuestLandscape:
-        """The trained potential in the run's host."""
-        return load(self.folder / "potential.nnp").landscape(self.host(), guest=self.config.guest)
-
-    def network(self) -> nx.MultiDiGraph:
-        """The run's hopping graph."""
-        return kmc.read_graph(self.folder / "network.json")
 
 
 def outside_files(stage: str, config: RunConfig) -> list[Path | None]:
@@ -249,218 +217,6 @@ def host_elements(host_atoms: Atoms) -> tuple[str, ...]:
     return (*(name for name in names if name != anion), anion)
 
 
-def searched(
-    context: Context, landscape: GuestLandscape, prefactors: float | Literal["vineyard"]
-) -> nx.MultiDiGraph:
-    """The hopping graph of a landscape by the run's settings."""
-    settings = context.config.search
-    return search.build_network(
-        landscape, grid=settings.grid, energy_cap=settings.energy_cap, guest=context.config.guest,
-        prefactors=prefactors, seed=context.config.seed, progress=context.progress,
-    )  # fmt: skip
-
-
-def search_network(context: Context) -> None:
-    """Sites, passes, hops; and the certificate that none is missing on the fitted surface."""
-    settings = context.config.search
-    landscape = context.landscape()
-    network = searched(context, landscape, settings.prefactors)
-    certificate: dict[str, Any] = {"complete": False, "text": "not asked for (search.certify = false)"}
-    if settings.certify:
-        certificate = certificate_record(search.certify(landscape, network))
-    # How long it took is no property of the network; the same run must give the same file.
-    record = network.graph["search"]
-    network.graph["search"] = {
-        name: value for name, value in record.items() if not name.startswith("seconds")
-    }
-    kmc.validate(network)
-    kmc.write_graph(network, context.folder / "network.json")
-    write_table(search.sites_table(network), context.folder / "sites.csv")
-    write_table(search.hops_table(network), context.folder / "hops.csv")
-    write_json(context.folder / "certificate.json", certificate)
-
-
-def bands(context: Context) -> None:
-    """Check every hop with a climbing-image band; what disagrees or does not converge is said."""
-    network = context.network()
-    refined = search.neb.refine(context.landscape(), network)
-    rows = []
-    for hop in refined:
-        source, target, key = hop.edge
-        finite = bool(np.isfinite(hop.barrier))
-        rows.append(
-            {
-                "source": source,
-                "target": target,
-                "key": key,
-                "image": list(network.edges[hop.edge]["image"]),
-                "barrier_eV": float(hop.network_barrier),
-                "band_barrier_eV": float(hop.barrier) if finite else None,
-                "difference_eV": float(hop.barrier - hop.network_barrier) if finite else None,
-                "elementary": bool(hop.elementary),
-                "converged": bool(hop.converged),
-                "reason": hop.reason,
-            }
-        )
-    settled = [
-        row for row in rows if row["converged"] and row["elementary"] and row["difference_eV"] is not None
-    ]
-    differences = np.abs(np.array([row["difference_eV"] for row in settled], dtype=float))
-    record = {
-        "hops": len(rows),
-        "converged_elementary": len(settled),
-        "within_5_meV": int((differences < 5e-3).sum()),
-        "largest_difference_eV": float(differences.max()) if len(differences) else None,
-        "bands": rows,
-    }
-    write_json(context.folder / "bands.json", record)
-
-
-def certificate_record(certificate: Any) -> dict[str, Any]:
-    """A certificate as plain data; times are left out."""
-    numbers = {
-        name: value
-        for name, value in vars(certificate).items()
-        if isinstance(value, (bool, int, float, str)) and not name.startswith("seconds")
-    }
-    numbers = {k: v for k, v in numbers.items() if not isinstance(v, float) or np.isfinite(v)}
-    return {**numbers, "complete": bool(certificate.complete), "text": str(certificate)}
-
-
-def transport(context: Context) -> None:
-    """D(T), exactly and by walking, and the activation energy."""
-    settings = context.config.transport
-    network = context.network()
-    temperatures = list(settings.temperatures)
-    exact = kmc.sweep(network, temperatures)
-    percolation = kmc.percolation(network)
-    if not (exact["D"] > 0).all():
-        raise RunError(
-            f"no path leads through the cell below the energy cap (percolation rank {percolation.rank}); "
-            "raise search.energy_cap"
-        )
-    walked = [
-        Walked(t, settings.walkers, settings.hops, context.config.seed + i)
-        for i, t in enumerate(temperatures)
-    ]
-    results = walks(context, network, walked)
-    rows = [exact, *(pd.DataFrame([row]) for row, _ in results)]
-    notes = [note for _, mine in results for note in mine]
-    table = pd.concat(rows, ignore_index=True)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fit = kmc.fit_arrhenius(exact)
-    middle = float(np.median(temperatures))
-    training = read_record(context.folder / "training.json")
-    spread = potential_uncertainty(
-        network, temperatures, training["by_energy"], training["lowest_eV"], seed=context.config.seed
-    )
-    hops = kmc.current_hops(network, middle)
-    hops["image"] = [json.dumps(list(image)) for image in hops["image"]]
-    write_table(table, context.folder / "diffusivity.csv")
-    write_table(hops, context.folder / "current_hops.csv")
-    barriers = [float(b) if np.isfinite(b) else None for b in percolation.barriers]
-    write_json(
-        context.folder / "transport.json",
-        {
-            "activation_energy_eV": float(fit.Ea),
-            "activation_energy_error_eV": float(np.hypot(fit.Ea_error, spread["activation_energy_eV"])),
-            "activation_energy_fit_error_eV": float(fit.Ea_error),
-            "potential_uncertainty": spread,
-            "D0_cm2_s": float(fit.D0),
-            "activation_energy_exact_eV": {
-                str(t): float(kmc.activation_energy(network, t)) for t in temperatures
-            },
-            "percolation": {
-                "rank": int(percolation.rank),
-                **{f"barrier_{n}d_eV": barrier for n, barrier in zip((1, 2, 3), barriers, strict=True)},
-            },
-            "network": {"n_sites": network.number_of_nodes(), "n_hops": network.number_of_edges()},
-            "notes": notes + [str(w.message) for w in caught],
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Walked:
-    """One temperature (K) to be walked, and how."""
-
-    temperature: float
-    walkers: int
-    hops: int
-    seed: int
-
-
-Row = tuple[dict[str, Any], list[str]]  # a row of D(T), and what should be said about it
-
-
-def walks(context: Context, network: nx.MultiDiGraph, walked: Sequence[Walked]) -> list[Row]:
-    """A row of D(T) for each temperature; those of a run that was killed are read, not walked again."""
-    compiled, graph = kmc.compile_graph(network), file_hash(context.folder / "network.json")
-    # Named by what decides the walk, so that one of an older configuration is not in the way.
-    names = [hashlib.sha256(f"{graph} {task}".encode()).hexdigest()[:16] for task in walked]
-    kept = [context.folder / f"walk-{name}.json" for name in names]
-    rows = {place: _kept_row(path) for place, path in enumerate(kept)}
-    missing = [place for place, row in rows.items() if row is None]
-    for place, row in _walk_all(context, compiled, walked, kept, missing):
-        write_json(kept[place], sealed({"row": row[0], "notes": row[1]}))
-        rows[place] = row
-        context.progress("transport", sum(row is not None for row in rows.values()), len(walked))
-    return [row for row in rows.values() if row is not None]
-
-
-def _kept_row(path: Path) -> Row | None:
-    try:
-        record = json.loads(read_bounded(path, _LARGEST_RECORD))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return (record["row"], record["notes"]) if is_sealed(record) else None
-
-
-def _walk_all(
-    context: Context, network: kmc.Network, walked: Sequence[Walked], kept: Sequence[Path], missing: list[int]
-) -> Iterator[tuple[int, Row]]:
-    """Places and rows as they are finished: here, or wherever the executor has its workers."""
-    if context.executor is None:
-        for place in missing:
-            yield place, _walk_here(context, network, walked[place], kept[place].with_suffix(".npz"))
-        return
-    futures = {context.executor.submit(walk, network, walked[place]): place for place in missing}
-    for future in as_completed(futures):
-        yield futures[future], future.result()
-
-
-def _walk_here(context: Context, network: kmc.Network, task: Walked, checkpoint: Path) -> Row:
-    try:
-        return walk(network, task, checkpoint)
-    except kmc.CheckpointError as error:
-        if not checkpoint.exists():  # it could not be written: nothing that walking again would mend
-            raise
-        context.say(f"{error}; the walk starts again")
-        checkpoint.unlink()
-        return walk(network, task, checkpoint)
-
-
-def walk(network: kmc.Network, task: Walked, checkpoint: Path | None = None) -> Row:
-    """One row of D(T) by kinetic Monte Carlo; a walk too short for its own error bar is kept and says so."""
-    run = kmc.simulate(
-        network, task.temperature, task.walkers, task.hops, seed=task.seed, checkpoint=checkpoint
-    )
-    notes = []
-    try:
-        estimate = kmc.tracer_diffusivity(run)
-    except kmc.NotConvergedError as error:
-        estimate = error.estimate
-        notes.append(f"walk at {task.temperature:g} K: {error}")
-    row = {
-        "temperature": task.temperature,
-        "D": float(estimate.value),
-        "D_error": float(estimate.error),
-        "method": "walk",
-    }
-    return row, notes
-
-
 def evidence(context: Context) -> None:
     """Hold the network against the teacher: its own energies, now, along bands the teacher has seen."""
     files = context.config.evidence
@@ -475,22 +231,8 @@ def evidence(context: Context) -> None:
         "spring_study": read_record(files.spring_study) if files.spring_study else None,
     }
     write_json(context.folder / "teacher_check.json", teacher)
+    write_table(read_literature(files.literature), context.folder / "literature.csv")
     write_json(context.folder / "evidence.json", record)
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """A shipped JSON result."""
-    try:
-        record = json.loads(read_bounded(path, _LARGEST_RECORD))
-    except FileNotFoundError:
-        raise RunError(
-            f"evidence file {path} does not exist; make it with the case study's script or drop the key"
-        ) from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise RunError(f"evidence file {path} cannot be read: {error}") from error
-    if not isinstance(record, dict):
-        raise RunError(f"evidence file {path} does not hold a table of names and values")
-    return record
 
 
 def compare_with_teacher(record: dict[str, Any], landscape: GuestLandscape) -> dict[str, Any]:
@@ -513,11 +255,6 @@ def compare_with_teacher(record: dict[str, Any], landscape: GuestLandscape) -> d
             }
         )
     return {**record, "hops": hops, "max_error_eV": max(hop["max_error_eV"] for hop in hops)}
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """CSV with every digit, written atomically."""
-    write_atomically(path, table.to_csv(index=False))
 
 
 _PACKAGES = ("torch", "ase", "networkx", "numba", "numpy", "scipy", "pandas", "plotly", "diffusion-network")

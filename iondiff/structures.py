@@ -65,6 +65,19 @@ def read_structure(path: str | Path) -> Atoms:
     return atoms
 
 
+def checked_format(path: str | Path) -> str | None:
+    """ASE's name of a file's format, where it is one that cannot carry code.
+
+    Raises
+    ------
+    UnknownFileTypeError
+        Of no known format or of one that is not read.
+    """
+    kind: str | None = filetype(str(path), guess=True)
+    _check_format(kind)
+    return kind
+
+
 def _check_format(kind: str | None) -> None:
     if kind not in _FORMATS:
         raise UnknownFileTypeError(f"format {kind!r} is not read; write it as extxyz or cif")

@@ -54,7 +54,9 @@ def validate(model: type[Model], data: Any, name: str) -> Model:
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint as one sentence."""
-    first = error.errors()[0]
+    # A misspelt key may be why another one is missing: it is said first.
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *sections, key = (str(part) for part in first["loc"])
@@ -64,7 +66,10 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {_short(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
     if first["type"] == "missing":
         return f"{place} is missing; wanted {place} = ..."
-    return f"{place} is {_short(repr(first['input']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    message = first["msg"].removeprefix("Value error, ")
+    if not place:
+        return message
+    return f"{place} is {_short(repr(first['input']))}: {message[0].lower()}{message[1:]}"
 
 
 def _short(text: object, longest: int = 300) -> str:

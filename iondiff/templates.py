@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from iondiff.config import RunConfig
+from iondiff.studies import DynamicsStudy, GraphStudy
+from iondiff.training import TrainingConfig
 
 #: What a new study of a guest in a host sets; every other key stands in the file as a comment.
 GUEST = {
@@ -37,8 +40,60 @@ def guest_template() -> str:
     return commented(RunConfig, GUEST, GUEST_TITLE)
 
 
+GRAPH = {
+    "seed": 0,
+    "graph": {"file": "network.json"},
+    "transport": {"temperatures": [300.0, 400.0, 500.0, 600.0]},
+    "carriers": {"counts": [1, 8], "replicate": [2, 2, 2]},
+}
+GRAPH_TITLE = (
+    "A hopping graph and nothing else: D(T) of single carriers, exact and walked, and of many carriers that exclude "
+    "each other. Paths are relative to this file. Keys in comments show their defaults."
+)
+DENSE = {
+    "seed": 0,
+    "structure": {"file": "electrolyte.extxyz", "repeat": [1, 1, 1]},
+    "potential": {"file": "potential.nnp"},
+    "dynamics": {"temperatures": [600.0, 800.0, 1000.0]},
+    "analysis": {"species": "Li", "charge": 1.0},
+}
+DENSE_TITLE = (
+    "A dense electrolyte by molecular dynamics: a structure and a potential of all its atoms, D(T) and conductivity. "
+    "Train a potential with: diffusion-network init training.toml --kind training. Paths are relative to this "
+    "file. Keys in comments show their defaults."
+)
+TRAINING = {
+    "seed": 0,
+    "data": {"train": ["dft.extxyz"]},
+    "network": {"hidden": [20, 20], "members": 3},
+}
+TRAINING_TITLE = (
+    "A potential for all atoms from structures with energies and forces, for: diffusion-network train. Paths are "
+    "relative to this file. Keys in comments show their defaults."
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of study: its configuration, what a new one sets, and the command that goes on from there."""
+
+    model: type[BaseModel]
+    chosen: dict[str, Any]
+    title: str
+    command: str
+
+    def __call__(self) -> str:
+        """The commented configuration."""
+        return commented(self.model, self.chosen, self.title)
+
+
 #: What ``diffusion-network init --kind`` knows.
-KINDS = {"guest": guest_template}
+KINDS = {
+    "guest": Kind(RunConfig, GUEST, GUEST_TITLE, "run {} --output runs/study --dry-run"),
+    "dense": Kind(DynamicsStudy, DENSE, DENSE_TITLE, "run {} --output runs/study --dry-run"),
+    "kmc": Kind(GraphStudy, GRAPH, GRAPH_TITLE, "run {} --output runs/study --dry-run"),
+    "training": Kind(TrainingConfig, TRAINING, TRAINING_TITLE, "train {} --output runs/training"),
+}
 
 
 def commented(model: type[BaseModel], chosen: dict[str, Any], title: str) -> str:
@@ -82,6 +137,8 @@ def toml(value: Any) -> str:
         return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, BaseModel):
+        return toml({name: inner for name, inner in value if inner is not None})
     if isinstance(value, dict):
         inside = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
         return "{" + inside + "}"

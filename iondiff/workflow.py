@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import iondiff
-from iondiff import stages
-from iondiff.config import read_config
-from iondiff.errors import RunError
-from iondiff.files import file_hash, write_atomically, write_json
+from iondiff import stages, stages_checks, stages_network, stages_transport
+from iondiff.config import RunConfig
+from iondiff.errors import ConfigError, RunError
+from iondiff.files import file_hash, write_json
 from iondiff.run_folder import RunFolder
+from iondiff.stage_context import Context
+from iondiff.studies import keep_configuration, read_study
 
 Progress = Callable[[str, int, int], None]
 _LOG_EVERY = 30.0  # s
@@ -34,7 +36,7 @@ class Stage:
     """What a stage runs, which parts of the configuration and which files it depends on, what it writes."""
 
     name: str
-    run: Callable[[stages.Context], None]
+    run: Callable[[Context], None]
     sections: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -56,17 +58,26 @@ STAGES = (
         ("host.extxyz", "training_labels.jsonl.gz"), ("potential.nnp", "training.json"), "train.member*.npz",
     ),
     Stage(
-        "search", stages.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),
+        "search", stages_network.search_network, ("guest", "seed", "search"), ("host.extxyz", "potential.nnp"),
         ("network.json", "sites.csv", "hops.csv", "certificate.json"),
     ),
-    Stage("bands", stages.bands, (), ("host.extxyz", "potential.nnp", "network.json"), ("bands.json",)),
+    Stage("bands", stages_network.bands, (), ("host.extxyz", "potential.nnp", "network.json"), ("bands.json",)),
     Stage(
-        "transport", stages.transport, ("seed", "transport"), ("network.json", "training.json"),
+        "transport", stages_transport.transport, ("seed", "transport"), ("network.json", "training.json"),
         ("diffusivity.csv", "transport.json", "current_hops.csv"), "walk-*",
     ),
     Stage(
+        "checks", stages_checks.checks,
+        ("guest", "seed", "network", "labels", "search", "transport", "checks"),
+        (
+            "host.extxyz", "training_labels.jsonl.gz", "improvement.json", "potential.nnp", "network.json",
+            "diffusivity.csv",
+        ),
+        ("checks.json",), "checks*.member*.npz",
+    ),
+    Stage(
         "evidence", stages.evidence, ("evidence",), ("host.extxyz", "potential.nnp", "network.json"),
-        ("teacher_check.json", "evidence.json"),
+        ("teacher_check.json", "evidence.json", "literature.csv"),
     ),
 )  # fmt: skip
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
@@ -81,6 +92,7 @@ def run(
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     executor: Executor | None = None,
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """Walk the road of a configuration, from where it stands, and return the summary.
 
@@ -99,10 +111,11 @@ def run(
     say
         Called with what the user should know at once, such as the code that a calculator's import path runs;
         the log file ``run.log`` gets it too.
-
     executor
-        Where labels are made and temperatures walked, instead of on this machine's cores; for Dask see
-        :func:`iondiff.processes.dask_executor`.
+        Where labels and bands are made and temperatures walked, instead of on this machine's cores; for Dask
+        see :func:`iondiff.processes.dask_executor`.
+    seed
+        In the place of the configuration's.
 
     Raises
     ------
@@ -111,7 +124,7 @@ def run(
     """
     if until is not None and until not in STAGE_NAMES:
         raise RunError(f"until is {until!r}; wanted one of {', '.join(STAGE_NAMES)}")
-    config = read_config(config_path)
+    config = of_a_guest(read_study(config_path, seed), config_path)
     with RunFolder(Path(output)) as folder:
         folder.log(f"diffusion-network {iondiff.__version__}, process {os.getpid()} on {platform.node()}")
 
@@ -121,14 +134,14 @@ def run(
                 say(text)
 
         logged = LoggedProgress(folder.log, progress)
-        context = stages.Context(config, folder.path, workers, logged, tell, executor)
+        context = Context(config, folder.path, workers, logged, tell, executor)
         try:
-            write_atomically(folder.path / "config.toml", Path(config_path).read_bytes())
+            keep_configuration(config_path, folder.path / "config.toml", config)
             for stage in STAGES:
                 _run_stage(stage, context, folder)
                 if stage.name == until:
                     return {}
-            summary = _summarise(folder)
+            summary = _summarise(folder, config.seed)
             from iondiff.report import write_report
 
             write_report(folder.path)
@@ -145,7 +158,23 @@ def run(
         return summary
 
 
-def stage_is_done(stage: Stage, context: stages.Context, folder: RunFolder) -> bool:
+def of_a_guest(study: Any, config_path: str | Path) -> RunConfig:
+    """The configuration, which has to be of a guest in a host.
+
+    Raises
+    ------
+    ConfigError
+        It is of another kind of study.
+    """
+    if not isinstance(study, RunConfig):
+        raise ConfigError(
+            f"configuration {config_path} is of no guest in a host: it has no table [host]; "
+            "for other kinds use: diffusion-network run"
+        )
+    return study
+
+
+def stage_is_done(stage: Stage, context: Context, folder: RunFolder) -> bool:
     """Whether the folder holds what this stage would write."""
     if not all((context.folder / name).exists() for name in stage.inputs):
         return False
@@ -173,7 +202,7 @@ class LoggedProgress:
             self._inner(stage, done, total)
 
 
-def _run_stage(stage: Stage, context: stages.Context, folder: RunFolder) -> None:
+def _run_stage(stage: Stage, context: Context, folder: RunFolder) -> None:
     if stage_is_done(stage, context, folder):
         folder.log(f"{stage.name}: done before")
     else:
@@ -188,7 +217,7 @@ def _run_stage(stage: Stage, context: stages.Context, folder: RunFolder) -> None
         leftover.unlink(missing_ok=True)
 
 
-def _key(stage: Stage, context: stages.Context) -> str:
+def _key(stage: Stage, context: Context) -> str:
     """What the stage's outputs depend on: code version, configuration, the bytes of the files it reads."""
     config = context.config.model_dump(mode="json")
     outside = [path for path in stages.outside_files(stage.name, context.config) if path is not None]
@@ -201,7 +230,7 @@ def _key(stage: Stage, context: stages.Context) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _summarise(folder: RunFolder) -> dict[str, Any]:
+def _summarise(folder: RunFolder, seed: int) -> dict[str, Any]:
     def read(name: str) -> Any:
         return json.loads((folder.path / name).read_text(encoding="utf-8"))
 
@@ -224,6 +253,6 @@ def _summarise(folder: RunFolder) -> dict[str, Any]:
         "wall_seconds": folder.seconds(),
     }
     write_json(folder.path / "summary.json", summary)
-    write_json(folder.path / "provenance.json", stages.provenance(folder.path))
+    write_json(folder.path / "provenance.json", {**stages.provenance(folder.path), "seed": seed})
     folder.mark_done("summary", "", ("config.toml", "summary.json", "provenance.json"), None)
     return summary

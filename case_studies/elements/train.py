@@ -1,6 +1,6 @@
 """Train the six potentials, each from its TOML file, and keep them and their errors beside this script.
 
-python -m case_studies.elements.train [Si Ge ...] [--data ../shared/data/mlearn] [--output runs/elements]
+python -m case_studies.elements.train [Si Ge ...] [--data ../shared/data/mlearn] [--output runs/elements] [--workers 2]
 
 Goes on where it stopped; a finished training is only read. Writes <El>.nnp and the error table into results.json.
 """
@@ -20,9 +20,9 @@ HERE = Path(__file__).parent
 ELEMENTS = ("Si", "Ge", "Li", "Mo", "Cu", "Ni")
 
 
-def train_one(element: str, data: Path | None, output: Path) -> dict:
+def train_one(element: str, data: Path | None, output: Path, workers: int) -> dict:
     """Errors of the trained potential, as they go into results.json."""
-    config = read_training_config(HERE / f"{element}.toml")
+    config = read_training_config(HERE / f"{element}.toml").model_copy(update={"workers": workers})
     if data is not None:
         files = tuple((data / path.name).resolve() for path in config.data.train)
         config = config.model_copy(update={"data": config.data.model_copy(update={"train": files})})
@@ -35,6 +35,7 @@ def train_one(element: str, data: Path | None, output: Path) -> dict:
         "errors": training.errors,
         "worst_atoms": training.worst_atoms,
         "cpu_seconds_of_epochs": round(seconds),
+        "validation": "held out in turn" if config.network.bagging else "held out once",
     }
 
 
@@ -43,11 +44,12 @@ def main() -> None:
     parser.add_argument("elements", nargs="*", default=list(ELEMENTS))
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--output", type=Path, default=Path("runs/elements"))
+    parser.add_argument("--workers", type=int, default=1, help="processes; the potential is the same")
     arguments = parser.parse_args()
     path = HERE / "results.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for element in arguments.elements or ELEMENTS:
-        row = train_one(element, arguments.data, arguments.output)
+        row = train_one(element, arguments.data, arguments.output, arguments.workers)
         results[element] = {**results.get(element, {}), **row}
         write_json(path, results)
 

@@ -16,8 +16,10 @@ from ase import Atoms
 from pydantic import BaseModel, ValidationError
 
 from iondiff.errors import RunError
+from iondiff.literature import read_literature
 from iondiff.report._models import (
     Certificate,
+    Checks,
     CurvePoint,
     Evidence,
     Provenance,
@@ -50,6 +52,8 @@ class Run:
     teacher_check: TeacherCheck | None
     evidence: Evidence | None
     certificate: Certificate | None
+    checks: Checks | None
+    literature: pd.DataFrame
     summary: Summary | None
     provenance: Provenance | None
     sites: pd.DataFrame | None
@@ -80,8 +84,15 @@ class Run:
         return None
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, literature: Path | None = None) -> Run:
     """Read and check the files of a run folder.
+
+    Parameters
+    ----------
+    folder
+        Of a finished run.
+    literature
+        A table of points (:func:`iondiff.literature.read_literature`) in the place of the run's own.
 
     Raises
     ------
@@ -111,12 +122,18 @@ def read_run(folder: Path) -> Run:
         teacher_check=_optional_model(folder / "teacher_check.json", TeacherCheck),
         evidence=_optional_model(folder / "evidence.json", Evidence),
         certificate=_optional_model(folder / "certificate.json", Certificate),
+        checks=_optional_model(folder / "checks.json", Checks),
+        literature=read_literature(literature or _there(folder / "literature.csv")),
         summary=_optional_model(folder / "summary.json", Summary),
         provenance=_optional_model(folder / "provenance.json", Provenance),
         sites=_optional_table(folder / "sites.csv"),
         hops=_optional_table(folder / "hops.csv"),
         current_hops=_optional_table(folder / "current_hops.csv", CURRENT_COLUMNS),
     )
+
+
+def _there(path: Path) -> Path | None:
+    return path if path.is_file() else None
 
 
 def _corrupt(path: Path, reason: object) -> RunError:

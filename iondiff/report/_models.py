@@ -171,6 +171,50 @@ class Certificate(_Record):
     text: str = ""
 
 
+class HopsPoint(_Record):
+    """D, cm²/s, after so many hops of all walkers together."""
+
+    hops: int
+    D: float | None
+    D_error: float | None = None
+
+
+class LabelsPoint(_Record):
+    """Exact D, cm²/s, of the network that so many labels give, with one prefactor for all hops."""
+
+    labels: int
+    D: float | None
+
+
+class Place(_Record):
+    """A site or pass at which symmetry functions are outside the range of the labels."""
+
+    place: str
+    functions_outside: int
+    farthest_sigma: float
+    spread_eV: float | None = None
+
+
+class Extrapolation(_Record):
+    """How many sites and passes were looked at, and which are outside."""
+
+    looked_at: int
+    outside: int
+    functions: int = 0
+    largest_spread_eV: float | None = None
+    median_spread_eV: float | None = None
+    places: list[Place] = Field(default_factory=list)
+
+
+class Checks(_Record):
+    """``checks.json``: convergence of D at one temperature, K, and extrapolation."""
+
+    temperature: float
+    hops: list[HopsPoint] = Field(default_factory=list)
+    labels: list[LabelsPoint] = Field(default_factory=list)
+    extrapolation: Extrapolation | None = None
+
+
 class Summary(_Record):
     """``summary.json``: the run in a few numbers; the report takes its wall times from here."""
 

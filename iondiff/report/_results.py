@@ -9,6 +9,7 @@ from iondiff.report._files import Run
 from iondiff.report._geometry import CURRENT_PART, HopLines
 from iondiff.report._html import Part, frame_table, mapping_table, missing, plot, section, table
 from iondiff.report._numbers import count, rounded
+from iondiff.report._percolation import percolation_path
 from iondiff.report._scene import MAX_ATOMS, MAX_HOPS, scene
 
 
@@ -22,7 +23,7 @@ def network_section(run: Run, hops: HopLines) -> Part:
         "from the lower of its sites); the thicker, the faster at the chosen temperature; pale hops lead to "
         "the next cell. Click in the legend to hide, drag to turn, hover for numbers."
     )
-    notes = [_current_note(hops)]
+    notes = [_current_note(hops), _path_note(hops)]
     if len(hops.names) > MAX_HOPS:
         notes.append(f"Only the {MAX_HOPS:,} lowest barriers are drawn.")
     if len(run.host) > MAX_ATOMS:
@@ -50,14 +51,23 @@ def _current_note(hops: HopLines) -> str:
     return f"Red: {which} {100 * CURRENT_PART:.0f} % of the listed current."
 
 
+def _path_note(hops: HopLines) -> str:
+    path = percolation_path(hops)
+    if not len(path):
+        return "No path leads through the cell."
+    top = hops.saddle_energy[path].max()
+    return f"Amber: the lowest way through the cell, {count(len(path), 'hop')}, highest pass at {top:.3f} eV."
+
+
 def transport_section(run: Run, hops: HopLines) -> Part:
     """Arrhenius plot, barriers, fits, current-carrying hops."""
     figures = {
-        "arrhenius": _transport_charts.arrhenius(run.diffusivity, run.transport),
+        "arrhenius": _transport_charts.arrhenius(run.diffusivity, run.transport, run.literature),
         "barriers": _charts.barrier_histogram(hops),
     }
     body = '<div class="two">'
-    body += plot("arrhenius", "Diffusivity by both methods; bars are one standard error.")
+    others = " Green: points of others." if len(run.literature) else ""
+    body += plot("arrhenius", f"Diffusivity by both methods; bars are one standard error.{others}")
     body += plot("barriers", "Barriers of all hops, both directions.") + "</div>"
     if run.transport.notes:
         body += "".join(missing(f"Note: {escape(note)}") for note in run.transport.notes)

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from iondiff.report._geometry import HopLines, cell_edges
 from iondiff.report._numbers import count
+from iondiff.report._percolation import percolation_path
 from iondiff.report._style import (
     ACCENT,
+    AMBER,
     HOP_SCALE,
     INK,
     MUTED,
@@ -47,6 +49,7 @@ def scene(host: Atoms, network: nx.MultiDiGraph[Any], hops: HopLines) -> Figure:
         _cell_trace(cell),
         *_host_traces(host),
         *_bin_traces(hops, drawn, cell),
+        _path_trace(hops, cell),
         _current_trace(hops, cell),
         _saddle_trace(hops, drawn),
         _image_sites(hops, drawn, cell),
@@ -123,6 +126,15 @@ def _current_trace(hops: HopLines, cell: Points) -> Trace:
     inner, outer = hops.carries & ~hops.crosses, hops.carries & hops.crosses
     paths = _paths(hops, inner) + _paths(hops, outer) + _paths(hops, outer, cell)
     return _lines(paths, "carry the current", ACCENT, 8) | {"legendrank": 30, "showlegend": bool(paths)}
+
+
+def _path_trace(hops: HopLines, cell: Points) -> Trace:
+    """The lowest way through the cell, wide and behind what carries the current."""
+    mine = np.zeros(len(hops.names), dtype=bool)
+    mine[percolation_path(hops)] = True
+    outer = mine & hops.crosses
+    paths = _paths(hops, mine & ~hops.crosses) + _paths(hops, outer) + _paths(hops, outer, cell)
+    return _lines(paths, "lowest way through", AMBER, 12) | {"legendrank": 29, "showlegend": bool(paths)}
 
 
 def _paths(hops: HopLines, which: NDArray[np.bool_], cell: Points | None = None) -> list[Points]:

@@ -14,6 +14,7 @@ BLUE = "#2f5d8c"
 PALE_BLUE = "#a9bfd6"
 TEAL = "#2f8f83"
 ACCENT = "#d1495b"
+AMBER = "#e9b949"
 SITE_SCALE = ("#2b1e5a", "#31588f", "#2f8f83", "#8fc26a", "#f4e04d")
 HOP_SCALE = ("#12263f", "#33567d", "#6685a6", "#9cb2c8", "#cdd8e3")
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'

@@ -11,7 +11,7 @@ from ase.units import kB
 
 from iondiff.report._models import BandCheck, Transport
 from iondiff.report._numbers import with_error
-from iondiff.report._style import ACCENT, BLUE, INK, MUTED, Figure, axis, corner, figure
+from iondiff.report._style import ACCENT, BLUE, INK, MUTED, TEAL, Figure, axis, corner, figure
 
 METHODS = {
     "exact": ("exact", {"symbol": "circle", "size": 9, "color": BLUE}),
@@ -30,15 +30,20 @@ def method_name(method: str) -> str:
     return METHODS[method][0] if method in METHODS else escape(method)
 
 
-def arrhenius(table: pd.DataFrame, transport: Transport) -> Figure:
-    """D, cm²/s, against 1000/T with both methods, their error bars and the fitted line."""
+def arrhenius(table: pd.DataFrame, transport: Transport, literature: pd.DataFrame | None = None) -> Figure:
+    """D, cm²/s, against 1000/T with both methods, their error bars, the fitted line and points of others."""
     usable = table[(table["temperature"] > 0) & (table["D"] > 0) & np.isfinite(table["D"])]
+    others = (
+        [] if literature is None else [(str(n), rows) for n, rows in literature.groupby("source", sort=False)]
+    )
     temperatures = sorted(set(usable["temperature"].tolist()))
-    inverse = [1000 / temperature for temperature in temperatures]
-    room = 0.06 * ((max(inverse) - min(inverse)) if len(inverse) > 1 else 1.0)
-    span = [min(inverse, default=1.0) - room, max(inverse, default=2.0) + room]
+    inverse = [1000 / kelvin for kelvin in temperatures]
+    every = [*inverse, *(1000 / kelvin for _, rows in others for kelvin in rows["temperature"])]
+    room = 0.06 * ((max(every) - min(every)) if len(set(every)) > 1 else 1.0)
+    span = [min(every, default=1.0) - room, max(every, default=2.0) + room]
     traces = _fit_line(temperatures, transport)
     traces += [_method_points(usable[usable["method"].astype(str) == m], m) for m in methods_in(usable)]
+    traces += [_others(name, rows, number) for number, (name, rows) in enumerate(others)]
     # An axis is only drawn where a trace hangs on it; this one shows nothing.
     traces.append({
         "type": "scatter", "xaxis": "x2", "x": span, "y": [None, None],
@@ -52,6 +57,25 @@ def arrhenius(table: pd.DataFrame, transport: Transport) -> Figure:
     x = axis("1000 / T, 1/K", range=span)
     margin = {"l": 72, "r": 18, "t": 58, "b": 52}
     return figure(traces, x, y, xaxis2=top, legend=corner("left", "bottom"), margin=margin)
+
+
+_SYMBOLS = ("triangle-up", "square", "star", "cross", "x", "triangle-down")
+
+
+def _others(name: str, rows: pd.DataFrame, number: int) -> dict[str, Any]:
+    """Points that a user added."""
+    marker = {
+        "symbol": _SYMBOLS[number % len(_SYMBOLS)],
+        "size": 9,
+        "color": TEAL,
+        "line": {"width": 1, "color": INK},
+    }
+    return {
+        "type": "scatter", "mode": "markers", "name": escape(name[:60]), "marker": marker,
+        "x": [1000 / float(kelvin) for kelvin in rows["temperature"]], "y": [float(value) for value in rows["D"]],
+        "text": [f"{kelvin:g} K" for kelvin in rows["temperature"]],
+        "hovertemplate": "%{text}: %{y:.3e} cm²/s<extra></extra>",
+    }  # fmt: skip
 
 
 def band(check: BandCheck) -> Figure:

@@ -11,7 +11,7 @@ from string import Template
 
 from iondiff.errors import FileError, RunError
 from iondiff.files import write_atomically
-from iondiff.report import _evidence, _records, _results
+from iondiff.report import _doubts, _evidence, _records, _results
 from iondiff.report._files import read_run
 from iondiff.report._geometry import hop_lines
 from iondiff.report._headline import headline, title
@@ -19,7 +19,7 @@ from iondiff.report._html import script_json
 from iondiff.report._style import Figure
 
 
-def write_report(run_folder: Path, output: Path | None = None) -> Path:
+def write_report(run_folder: Path, output: Path | None = None, *, literature: Path | None = None) -> Path:
     """Write the report of a run and return where it is.
 
     Parameters
@@ -29,13 +29,17 @@ def write_report(run_folder: Path, output: Path | None = None) -> Path:
     output
         The HTML file; ``report.html`` in the run folder if None. Replaced in one step when the page is whole.
 
+    literature
+        A table (.csv) of points for the Arrhenius plot: temperature in K, D in cm²/s, source. By default the
+        one of the run's configuration, if it has one.
+
     Raises
     ------
     RunError
         A file that the report needs is missing or corrupt, or the page cannot be written.
     """
     run_folder = Path(run_folder)
-    page = _page(run_folder)
+    page = _page(run_folder, literature)
     output = Path(output) if output is not None else run_folder / "report.html"
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +53,10 @@ def write_report(run_folder: Path, output: Path | None = None) -> Path:
     return output
 
 
-def _page(run_folder: Path) -> str:
+def _page(run_folder: Path, literature: Path | None) -> str:
     from plotly.offline import get_plotlyjs
 
-    run = read_run(run_folder)
+    run = read_run(run_folder, literature)
     hops = hop_lines(run.network, run.current_hops)
     parts = [
         _results.network_section(run, hops),
@@ -60,6 +64,7 @@ def _page(run_folder: Path) -> str:
         _evidence.training_section(run),
         _evidence.teacher_section(run),
         _evidence.certificate_section(run),
+        _doubts.checks_section(run),
         _records.tables_section(run),
         _records.provenance_section(run),
     ]

@@ -50,6 +50,7 @@ def choose_functions(
         An element without any function that varies.
     """
     if section.method == "structure":
+        _known_names(functions, section.keep)
         functions = {
             symbol: tuple(
                 own[k] for k in by_structure(own, [n for n in section.keep if n.startswith(f"{symbol}-")])
@@ -89,6 +90,19 @@ def choose_functions(
         chosen[symbol] = tuple(functions[symbol][k] for k in picked)
     flat = FlatFunctions(chosen)
     return flat, describe(structures, flat, memory_budget, progress=progress)
+
+
+def _known_names(functions: dict[str, tuple[SymmetryFunction, ...]], keep: Sequence[str]) -> None:
+    if not keep:
+        raise TrainingError(
+            '[descriptors.selection] method = "structure" wants the element combinations to keep, centre first: '
+            'keep = ["Li-O", "P-OO"]'
+        )
+    strangers = [name for name in keep if name.split("-")[0] not in functions]
+    if strangers:
+        raise TrainingError(
+            f"[descriptors.selection] keep names {', '.join(strangers)}; the data's elements are {', '.join(functions)}"
+        )
 
 
 def linear_models(

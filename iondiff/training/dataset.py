@@ -5,9 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import warnings
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,6 @@ from ase import Atoms
 from iondiff.errors import TrainingError
 from iondiff.training.settings import VOIGT, DataSection
 
-_FEWEST_ATOMS = 10  # environments of an element; fewer cannot teach its network anything
-_OUTLIER_EV = 1.0  # an atom; further from all others than this and ten times their spread is named
-_UNITS = {
-    "Hartree": ase.units.Hartree,
-    "kcal/mol": ase.units.kcal / ase.units.mol,
-    "Rydberg": ase.units.Rydberg,
-}
 LENGTHS = {"angstrom": 1.0, "bohr": ase.units.Bohr}
 ENERGIES = {"ev": 1.0, "hartree": ase.units.Hartree}
 
@@ -89,7 +81,7 @@ def read_structures(path: str | Path, section: DataSection) -> list[Labelled]:
     try:
         if path.name.endswith("input.data"):
             frames = _read_input_data(path, section.units)
-        elif path.suffix == ".db":
+        elif path.suffix in (".db", ".json"):
             with ase.db.connect(path) as database:
                 frames = [_from_row(row) for row in database.select()]
         elif path.suffix == ".gz" and "xyz" in path.name:
@@ -117,14 +109,12 @@ def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
     """
     results = atoms.calc.results if atoms.calc is not None else {}
     n = len(atoms)
-    energy = results.get("energy", np.nan) if section.energy_key == "energy" else np.nan
-    energy = float(atoms.info.get(section.energy_key, energy))
-    forces = results.get("forces") if section.forces_key == "forces" else None
+    energy = float(atoms.info.get(section.energy_key, results.get(section.energy_key, np.nan)))
+    forces = results.get(section.forces_key)
     forces = np.asarray(
         atoms.arrays.get(section.forces_key, forces if forces is not None else np.full((n, 3), np.nan))
     )
-    stress = results.get("stress") if section.stress_key == "stress" else None
-    stress = atoms.info.get(section.stress_key, stress)
+    stress = atoms.info.get(section.stress_key, results.get(section.stress_key))
     virial = np.full(6, np.nan)
     if stress is not None and atoms.cell.rank == 3:
         stress = np.asarray(stress, dtype=float)
@@ -133,9 +123,10 @@ def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
         if stress.shape != (6,):
             raise TrainingError(f"{source}: stress has shape {stress.shape}; wanted 6 numbers or 3 x 3")
         virial = stress[[section.stress_order.index(name) for name in VOIGT]] * atoms.get_volume()
+        virial[:3] += section.virial_offset * n
     if forces.shape != (n, 3):
         raise TrainingError(f"{source}: forces have shape {forces.shape}; wanted ({n}, 3)")
-    config_type = str(atoms.info.get("config_type", "all"))
+    config_type = str(atoms.info.get("config_type") or "all")
     weight = float(atoms.info.get("weight", 1.0)) * section.weights.get(config_type, 1.0)
     atom_weights = np.asarray(atoms.arrays.get("weight", np.ones(n)), dtype=float)
     infinite = [
@@ -224,79 +215,34 @@ def split(structures: Sequence[Labelled], fraction: float, seed: int) -> tuple[l
         count = round(fraction * len(members))
         drawn += members[:count]
     chosen = set(drawn)
-    keys = {_fingerprint(structures[k].atoms) for k in chosen}
-    chosen |= {k for k, s in enumerate(structures) if _fingerprint(s.atoms) in keys}
+    keys = {fingerprint(structures[k].atoms) for k in chosen}
+    chosen |= {k for k, s in enumerate(structures) if fingerprint(s.atoms) in keys}
     return [k for k in range(len(structures)) if k not in chosen], sorted(chosen)
 
 
-def _fingerprint(atoms: Atoms) -> bytes:
+def folds(structures: Sequence[Labelled], count: int, seed: int) -> list[list[int]]:
+    """Indices in `count` parts of about the same size, every config_type spread over all of them.
+
+    Identical structures stay together.
+    """
+    generator = np.random.default_rng(seed)
+    order: list[int] = []
+    for kind in sorted({s.config_type for s in structures}):
+        members = [k for k, s in enumerate(structures) if s.config_type == kind]
+        generator.shuffle(members)
+        order += members
+    parts: list[list[int]] = [[] for _ in range(count)]
+    place: dict[bytes, int] = {}
+    for k in order:
+        key = fingerprint(structures[k].atoms)
+        parts[place.setdefault(key, len(place) % count)].append(k)
+    return [sorted(part) for part in parts]
+
+
+def fingerprint(atoms: Atoms) -> bytes:
+    """The same for structures that agree to 1e-4 Å."""
     cell = np.round(atoms.cell.array, 4) + 0.0
     return b"".join([atoms.numbers.tobytes(), cell.tobytes(), (np.round(atoms.positions, 4) + 0.0).tobytes()])
-
-
-def check(structures: Sequence[Labelled], *, energies: bool, forces: bool, missing: str) -> list[str]:
-    """Refuse data that cannot be learnt from; what a person should look at is returned as sentences.
-
-    Raises
-    ------
-    TrainingError
-        Missing labels (which structures), identical structures with different labels, an element with too
-        few atoms, energies in several units.
-    """
-    if not structures:
-        raise TrainingError("there are no structures to train on; name files in [data] train")
-    check_labels(structures, energies=energies, forces=forces, missing=missing)
-    atoms = Counter(symbol for s in structures for symbol in s.atoms.get_chemical_symbols())
-    for symbol, count in sorted(atoms.items()):
-        if count < _FEWEST_ATOMS:
-            where = [s.source for s in structures if symbol in s.atoms.get_chemical_symbols()]
-            raise TrainingError(
-                f"{symbol} occurs {count} times in all, in {_list(where)}; wanted at least {_FEWEST_ATOMS} atoms "
-                "to train its network: add structures or leave these out"
-            )
-    return [*_duplicates(structures), *_suspicious_energies(structures)]
-
-
-def check_labels(structures: Sequence[Labelled], *, energies: bool, forces: bool, missing: str) -> None:
-    """Refuse structures without the labels that the loss asks for.
-
-    Raises
-    ------
-    TrainingError
-        Naming them.
-    """
-    if missing == "refuse":
-        for wanted, name, known in (
-            (energies, "energy", [np.isfinite(s.energy) for s in structures]),
-            (forces, "forces", [np.isfinite(s.forces).all() for s in structures]),
-        ):
-            without = [s.source for s, k in zip(structures, known, strict=True) if not k]
-            if wanted and without:
-                raise TrainingError(
-                    f"{_list(without)} have no {name}; add them, leave the structures out, set missing = "
-                    '"allow" in [data] to use what there is, or set [loss] force_weight to 0 (energies alone) '
-                    "or 1 (forces alone)"
-                )
-    elif not any(np.isfinite(s.targets[:-6]).any() for s in structures):
-        raise TrainingError("no structure has an energy or forces; nothing can be learnt")
-
-
-def _duplicates(structures: Sequence[Labelled]) -> list[str]:
-    seen: dict[bytes, Labelled] = {}
-    same = []
-    for s in structures:
-        first = seen.setdefault(_fingerprint(s.atoms), s)
-        if first is s:
-            continue
-        if abs(first.energy - s.energy) > 1e-3 * len(s.atoms):
-            raise TrainingError(
-                f"{first.source} and {s.source} are the same structure with energies {first.energy:.6f} and "
-                f"{s.energy:.6f} eV; keep the right one"
-            )
-        same.append(f"{s.source} (as {first.source})")
-    if same:
-        return [f"{len(same)} structures occur twice and count twice: {_list(same)}"]
-    return []
 
 
 def fit_reference_energies(
@@ -318,59 +264,7 @@ def fit_reference_energies(
     return reference
 
 
-def _suspicious_energies(structures: Sequence[Labelled]) -> list[str]:
-    """Energies far from all others for their composition: named, never dropped."""
-    known = [s for s in structures if np.isfinite(s.energy)]
-    if len(known) < 4:
-        return []
-    species = sorted({symbol for s in known for symbol in s.atoms.get_chemical_symbols()})
-    size = np.array([len(s.atoms) for s in known])
-    energies = np.array([s.energy for s in known]) / size
-    counts = (
-        np.array([[s.atoms.get_chemical_symbols().count(e) for e in species] for s in known]) / size[:, None]
-    )
-    # Least absolute deviations by a few reweighted fits: one slip must not drag the reference along.
-    weight = np.ones(len(known))
-    for _ in range(30):
-        reference = np.linalg.lstsq(counts * weight[:, None], energies * weight, rcond=None)[0]
-        miss = energies - counts @ reference
-        weight = 1.0 / np.sqrt(np.abs(miss) + 1e-3)
-    spread = float(np.median(np.abs(miss - np.median(miss))))
-    odd = np.flatnonzero(np.abs(miss - np.median(miss)) > max(_OUTLIER_EV, 10.0 * spread))
-    typical = counts @ reference
-    for name, factor in _UNITS.items():
-        for ratio, where in ((1.0 / factor, f"in {name}"), (factor, f"not in {name}")):
-            slipped = [k for k in odd if abs(energies[k] / typical[k] / ratio - 1.0) < 0.05]
-            if len(slipped) > 0 and abs(typical).min() > 0.05:
-                raise TrainingError(
-                    f"energies of {_list([known[k].source for k in slipped])} look as if they were {where} while "
-                    f"the others are {'' if where.startswith('not') else 'not '}: {energies[slipped[0]]:.4g} eV an "
-                    f"atom where {typical[slipped[0]]:.4g} is usual; bring all files to eV and Å"
-                )
-    return [
-        f"the energy of {known[k].source} is {miss[k] * size[k]:+.1f} eV ({miss[k]:+.2f} eV an atom) away from what "
-        "its composition has elsewhere; it is used as it is: look at it"
-        for k in odd
-    ]
-
-
-def inside(test: Sequence[Labelled], train: Sequence[Labelled]) -> list[str]:
-    """Sources of test structures that are training structures too."""
-    known = {_fingerprint(s.atoms) for s in train}
-    return [s.source for s in test if _fingerprint(s.atoms) in known]
-
-
 def warn(messages: Sequence[str]) -> None:
     """Python warnings of the messages."""
     for message in messages:
         warnings.warn(message, TrainingWarning, stacklevel=3)
-
-
-def with_weight(structure: Labelled, weight: float) -> Labelled:
-    """The same structure with another weight."""
-    return replace(structure, weight=weight)
-
-
-def _list(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

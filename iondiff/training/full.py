@@ -6,7 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,24 +14,17 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
-from iondiff.descriptors import Descriptor, ElementDescriptor, Scaling
-from iondiff.descriptors.derivatives import Described, FlatFunctions
 from iondiff.errors import TrainingError
 from iondiff.files import write_atomically, write_json
-from iondiff.potentials import HDNNP, Committee, Network, save
+from iondiff.potentials import HDNNP, Committee, save
 from iondiff.training import dataset, results
-from iondiff.training.choice import choose_functions, values_of
 from iondiff.training.dataset import Labelled
-from iondiff.training.functions import build_functions
+from iondiff.training.gather import Data, gather
 from iondiff.training.loop import Member, train_member
 from iondiff.training.page import page
-from iondiff.training.problem import Importance, Layout, Problem
 from iondiff.training.settings import TrainingConfig, read_training_config
-
-_LETTERS = {"tanh": "t", "softplus": "p", "logistic": "s", "gaussian": "g", "cosine": "c"}
-Report = Callable[[str, int, int], None]
+from iondiff.training.setup import Report, Setup
 
 
 @dataclass(frozen=True)
@@ -62,23 +55,6 @@ class Training:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Structures of all splits in one list, and which belong where."""
-
-    structures: list[Labelled]
-    train: list[int]
-    validation: list[int]
-    test: list[int]
-
-    def split_names(self) -> list[str]:
-        names = [""] * len(self.structures)
-        for name in ("train", "validation", "test"):
-            for k in getattr(self, name):
-                names[k] = name
-        return names
-
-
 def train(
     config: str | Path | dict[str, Any] | TrainingConfig,
     output: str | Path | None = None,
@@ -94,7 +70,8 @@ def train(
     config
         TOML file, or the same as plain data (:class:`iondiff.training.TrainingConfig`).
     output
-        Folder for ``potential.nnp``, ``training.json``, ``history.csv``, ``parity.csv``, ``training.html`` and
+        Folder for ``potential.nnp``, ``training.json``, ``history.csv``, ``parity.csv``, ``parity_forces.csv``,
+        ``training.html`` and
         checkpoints. Started again with the same configuration, it goes on where it stopped and ends at the
         same last digit.
     structures, test_structures
@@ -109,12 +86,17 @@ def train(
     """
     config = read_training_config(config)
     say = progress or (lambda *_: None)
-    data, messages = _gather(config, structures, test_structures)
+    data, messages = gather(config, structures, test_structures)
     dataset.warn(messages)
     folder = None if output is None else Path(output)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    setup = _Setup.of(config, data, say)
+    setup = Setup.of(config, data, say)
+    named = [
+        m for m in setup.odd_energies() if m.split(" is ")[0] not in {n.split(" is ")[0] for n in messages}
+    ]
+    dataset.warn(named)
+    messages += named
     trained = _train_members(config, setup, folder, say)
     bad = [m for m in trained if m.progress.best_epoch == 0]
     if bad:
@@ -127,17 +109,13 @@ def train(
             messages.append(f"member {k}: {member.progress.stopped}")
             dataset.warn(messages[-1:])
     potential = setup.potential([m.weights for m in trained], config)
-    predictions = setup.predict([m.weights for m in trained])
-    table = {
-        name: results.errors([data.structures[k] for k in which], [predictions[k] for k in which])
-        for name, which in (("train", data.train), ("validation", data.validation), ("test", data.test))
-        if which
-    }
-    names = data.split_names()
+    found = _predictions(data, setup, [m.weights for m in trained])
+    rows = [(s, p, name) for name, pairs in found.items() for s, p in pairs]
+    everything = ([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
     training = Training(
         potential,
-        table,
-        results.worst_atoms(data.structures, predictions, names),
+        {name: results.errors([s for s, _ in pairs], [p for _, p in pairs]) for name, pairs in found.items()},
+        results.worst_atoms(*everything),
         [
             {
                 "epochs": m.progress.epoch, "best_epoch": m.progress.best_epoch, "stopped": m.progress.stopped,
@@ -145,180 +123,42 @@ def train(
             }
             for m in trained
         ],
-        results.parity(data.structures, predictions, names),
+        results.parity(*everything),
         messages,
     )  # fmt: skip
     if folder is not None:
-        _write(training, config, folder)
+        _write(training, results.force_parity(*everything), config, folder)
     return training
 
 
-def _gather(
-    config: TrainingConfig, structures: Sequence[Atoms] | None, test_structures: Sequence[Atoms] | None
-) -> tuple[_Data, list[str]]:
-    """Read, check, split."""
-    section = config.data
+def _predictions(
+    data: Data, setup: Setup, weights: Sequence[np.ndarray]
+) -> dict[str, list[tuple[Labelled, results.Prediction]]]:
+    """Structures and predictions of every split: the committee's mean.
 
-    def read(paths: Sequence[Path], more: Sequence[Atoms] | None, name: str) -> list[Labelled]:
-        found = [s for path in paths for s in dataset.read_structures(path, section)]
-        return found + [dataset.label(a, section, f"{name}[{k}]") for k, a in enumerate(more or [])]
-
-    training = read(section.train, structures, "structures")
-    validation = read(section.validation, None, "validation")
-    test = read(section.test, test_structures, "test_structures")
-    alpha = config.loss.force_weight
-    demands = {"energies": alpha < 1, "forces": alpha > 0, "missing": section.missing}
-    messages = dataset.check(training, **demands)  # type: ignore[arg-type]
-    for extra in (validation, test):
-        if extra:
-            dataset.check_labels(extra, **demands)  # type: ignore[arg-type]
-    _refuse_strangers(training, [*validation, *test])
-    drawn: list[Labelled] = []
-    held: list[Labelled] = []
-    if section.test_fraction:
-        training, drawn = _draw(training, section.test_fraction, config.seed + 1, "test")
-    if section.validation_fraction and not validation:
-        training, held = _draw(training, section.validation_fraction, config.seed, "validation")
-    if not training:
-        raise TrainingError("validation and test took all structures; nothing is left to train on")
-    everything = [*training, *validation, *held, *test, *drawn]
-    twice = dataset.inside(test, [*training, *validation, *held])
-    if twice:
-        messages.append(
-            f"{len(twice)} of {len(test)} test structures are training structures too, so the test error is no "
-            f"test: {', '.join(twice[:8])}"
-        )
-    a, b = len(training), len(training) + len(validation) + len(held)
-    where = _Data(everything, list(range(a)), list(range(a, b)), list(range(b, len(everything))))
-    return where, messages
+    With bagging, "validation" is what some members held out, each structure predicted by these alone.
+    """
+    outputs = [setup.outputs(w) for w in weights]
+    splits = {
+        "train": [(k, outputs) for k in data.train],
+        "validation": [(k, outputs) for k in data.validation]
+        + [(k, [outputs[m] for m in members]) for k, members in data.unseen().items()],
+        "test": [(k, outputs) for k in data.test],
+    }
+    return {
+        name: [(data.structures[k], setup.mean(members, k)) for k, members in split]
+        for name, split in splits.items()
+        if split
+    }
 
 
-def _draw(
-    structures: list[Labelled], fraction: float, seed: int, name: str
-) -> tuple[list[Labelled], list[Labelled]]:
-    """What stays and what is held out."""
-    stay, out = dataset.split(structures, fraction, seed)
-    if not out and name == "validation" and len(structures) > 1:
-        stay, out = list(range(len(structures) - 1)), [len(structures) - 1]
-    if not out:
-        raise TrainingError(
-            f"{name}_fraction = {fraction} of {len(structures)} structures leaves the {name} set empty; raise it, or "
-            f"name files in [data] {name}"
-        )
-    return [structures[k] for k in stay], [structures[k] for k in out]
-
-
-def _refuse_strangers(training: Sequence[Labelled], others: Sequence[Labelled]) -> None:
-    known = {symbol for s in training for symbol in s.atoms.get_chemical_symbols()}
-    for s in others:
-        unknown = sorted(set(s.atoms.get_chemical_symbols()) - known)
-        if unknown:
-            raise TrainingError(f"{s.source} holds {', '.join(unknown)}, which is in no training structure")
-
-
-@dataclass(frozen=True)
-class _Setup:
-    """Everything members share: functions, their values on all structures, networks' layout, targets."""
-
-    data: _Data
-    flat: FlatFunctions
-    described: list[Described]
-    scalings: list[Scaling]
-    reference: np.ndarray
-    problem: Problem
-
-    @classmethod
-    def of(cls, config: TrainingConfig, data: _Data, say: Report) -> _Setup:
-        species = sorted(
-            {symbol for s in data.structures for symbol in s.atoms.get_chemical_symbols()},
-            key=atomic_numbers.__getitem__,
-        )
-        train = [data.structures[k] for k in data.train]
-        reference = dataset.fit_reference_energies(train, species, config.data.reference_energies)
-        targets = []
-        for s in data.structures:
-            target = s.targets.copy()
-            target[-7] -= sum(reference[species.index(symbol)] for symbol in s.atoms.symbols)
-            targets.append(target)
-        flat, described = choose_functions(
-            build_functions(config.descriptors, species), [s.atoms for s in data.structures], targets, data.train,
-            config.descriptors.selection, alpha=config.loss.force_weight, seed=config.seed,
-            memory_budget=config.memory_budget_GB * 1e9 / config.workers,
-            progress=lambda done, total: say("descriptors", done, total),
-        )  # fmt: skip
-        scalings = []
-        for code in range(len(species)):
-            values = values_of(described, data.train, code, int(flat.sizes[code]))
-            scalings.append(
-                Scaling(
-                    "sigma", values.min(axis=0), values.max(axis=0), values.mean(axis=0), values.std(axis=0)
-                )
-            )
-        widest = int(flat.sizes.max())
-        shift, factor = np.zeros((len(species), widest)), np.zeros((len(species), widest))
-        for code, scaling in enumerate(scalings):
-            shift[code, : len(scaling)], factor[code, : len(scaling)] = scaling.shift, scaling.factor
-        forces = np.concatenate([s.forces[np.isfinite(s.forces)] for s in train])
-        energies = np.array([targets[k][-7] / len(data.structures[k].atoms) for k in data.train])
-        spread = float(forces.std()) if forces.size else float(np.nanstd(energies))
-        layout = Layout(
-            np.array([[size, *config.network.hidden, 1] for size in flat.sizes]),
-            (_LETTERS[config.network.activation],) * len(config.network.hidden),
-        )
-        scale = spread if spread > 1e-6 else 1.0
-        problem = Problem(described, flat, shift, factor, layout, targets, scale)
-        return cls(data, flat, described, scalings, reference, problem)
-
-    def importance(self, which: Sequence[int], config: TrainingConfig) -> Importance:
-        """Weights of the loss over these structures."""
-        structures = self.data.structures
-        return Importance(
-            self.problem, which, config.loss.force_weight, config.loss.stress_weight,
-            np.array([s.weight for s in structures]), [s.atom_weights for s in structures],
-        )  # fmt: skip
-
-    def potential(self, weights: Sequence[np.ndarray], config: TrainingConfig) -> HDNNP | Committee:
-        """The potential of these members."""
-        descriptor = Descriptor(
-            tuple(
-                ElementDescriptor(symbol, self.flat.functions[symbol], scaling)
-                for symbol, scaling in zip(self.flat.species, self.scalings, strict=True)
-            )
-        )
-        layout = self.problem.layout
-        summary = {
-            "training": config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
-        }
-        members = []
-        for vector in weights:
-            networks = []
-            for code in range(len(self.flat.species)):
-                layers = layout.unpack(vector, code)
-                networks.append(
-                    Network(tuple(w for w, _ in layers), tuple(b for _, b in layers), (*layout.letters, "l"))
-                )
-            members.append(
-                HDNNP(descriptor, tuple(networks), self.reference, self.problem.scale, 0.0, summary=summary)
-            )
-        return members[0] if len(members) == 1 else Committee(tuple(members))
-
-    def predict(self, weights: Sequence[np.ndarray]) -> list[results.Prediction]:
-        """The committee's mean for every structure."""
-        predictions = []
-        for k, d in enumerate(self.described):
-            mean = np.mean([self.problem.predict(w, k) for w in weights], axis=0) * self.problem.scale
-            energy = float(mean[-7] + self.reference[d.species].sum())
-            predictions.append(results.Prediction(energy, mean[:-7].reshape(-1, 3), mean[-6:]))
-        return predictions
-
-
-def _task(config: TrainingConfig, setup: _Setup) -> str:
+def _task(config: TrainingConfig, setup: Setup, member: int) -> str:
     """What a checkpoint must have been made for: every number that decides where the training ends."""
     digest = hashlib.sha256()
     settings = config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
     digest.update(json.dumps(settings, sort_keys=True).encode())
-    for name in ("train", "validation"):
-        digest.update(np.array(getattr(setup.data, name)).tobytes())
+    for which in setup.data.of_member(member):
+        digest.update(np.array(which).tobytes())
     for s in setup.data.structures[: len(setup.data.train) + len(setup.data.validation)]:
         for array in (s.atoms.positions, s.atoms.cell.array, s.atoms.numbers, s.targets, s.atom_weights):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -326,7 +166,7 @@ def _task(config: TrainingConfig, setup: _Setup) -> str:
     return digest.hexdigest()
 
 
-def _train_members(config: TrainingConfig, setup: _Setup, folder: Path | None, say: Report) -> list[Member]:
+def _train_members(config: TrainingConfig, setup: Setup, folder: Path | None, say: Report) -> list[Member]:
     members = list(range(config.network.members))
     workers = min(config.workers, len(members))
     if workers == 1:
@@ -343,29 +183,26 @@ def _train_members(config: TrainingConfig, setup: _Setup, folder: Path | None, s
 
 
 def _some_members(
-    config: TrainingConfig, data: _Data, folder: Path | None, share: Sequence[int]
+    config: TrainingConfig, data: Data, folder: Path | None, share: Sequence[int]
 ) -> dict[int, Member]:
     """In a process of its own: the functions are computed again there, which is cheaper than sending them."""
-    setup = _Setup.of(config, data, lambda *_: None)
+    setup = Setup.of(config, data, lambda *_: None)
     return {k: _one_member(config, setup, folder, k, lambda *_: None) for k in share}
 
 
 def _one_member(
-    config: TrainingConfig, setup: _Setup, folder: Path | None, member: int, say: Report
+    config: TrainingConfig, setup: Setup, folder: Path | None, member: int, say: Report
 ) -> Member:
-    importances = (
-        setup.importance(setup.data.train, config),
-        setup.importance(setup.data.validation, config),
-    )
+    learnt, held = setup.data.of_member(member)
+    importances = (setup.importance(learnt, config), setup.importance(held, config))
     checkpoint = None if folder is None else folder / f"checkpoint.member{member}.npz"
     return train_member(
-        config, member, setup.problem, setup.data.train, setup.data.validation, importances, _task(config, setup),
-        checkpoint,
+        config, member, setup.problem, learnt, held, importances, _task(config, setup, member), checkpoint,
         lambda done, total: say("train", member * total + done, config.network.members * total),
     )  # fmt: skip
 
 
-def _write(training: Training, config: TrainingConfig, folder: Path) -> None:
+def _write(training: Training, forces: dict[str, list[Any]], config: TrainingConfig, folder: Path) -> None:
     save(training.potential, folder / "potential.nnp")
     write_json(
         folder / "training.json",
@@ -381,7 +218,10 @@ def _write(training: Training, config: TrainingConfig, folder: Path) -> None:
     rows = [{"member": k, **row} for k, m in enumerate(training.members) for row in m["history"]]
     write_atomically(folder / "history.csv", _csv({key: [r.get(key, "") for r in rows] for key in rows[0]}))
     write_atomically(folder / "parity.csv", _csv(training.parity))
-    text = page(training.errors, training.parity, training.members, training.worst_atoms, training.warnings)
+    write_atomically(folder / "parity_forces.csv", _csv(forces))
+    text = page(
+        training.errors, training.parity, forces, training.members, training.worst_atoms, training.warnings
+    )
     write_atomically(folder / "training.html", text)
 
 

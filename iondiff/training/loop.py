@@ -156,7 +156,7 @@ def _measure(
             known = problem.known[k]
             if known[-7]:
                 energies.append(residual[-7] / (len(residual) // 3 - 2))
-            forces.append(residual[:-7][known[:-7]])
+            forces.append(np.repeat(residual[:-7][known[:-7]], problem.copies[k]))
         row[f"{name}_loss"] = loss * problem.scale**2
         for what, values, unit in (
             ("energy_meV", np.array(energies), 1e3), ("force_eV_A", np.concatenate([np.zeros(0), *forces]), 1.0)

@@ -12,10 +12,10 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 480, 380, 70, 50
 
 
 def page(
-    errors: dict[str, Any], parity: dict[str, list[Any]], members: Sequence[dict[str, Any]],
-    worst: Sequence[dict[str, Any]], warnings: Sequence[str],
+    errors: dict[str, Any], parity: dict[str, list[Any]], forces: dict[str, list[Any]],
+    members: Sequence[dict[str, Any]], worst: Sequence[dict[str, Any]], warnings: Sequence[str],
 ) -> str:  # fmt: skip
-    """The page as text."""
+    """The page as text; `forces` are the rows of :func:`iondiff.training.results.force_parity`."""
     notes = "".join(f"<p class=warning>{html.escape(w)}</p>" for w in warnings)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Training</title><style>"
@@ -23,7 +23,7 @@ def page(
         "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right}"
         "td:first-child,th:first-child{text-align:left}tr.split{font-weight:600;border-top:1px solid #bbb}"
         ".warning{background:#fdf3d8;padding:.5em 1em}svg{width:49%}</style>"
-        f"<h1>Training</h1>{notes}{_parity(parity)}{_curves(members)}<h2>Errors</h2>{_errors(errors)}"
+        f"<h1>Training</h1>{notes}{_parity(parity)}{_force_parity(forces)}{_curves(members)}<h2>Errors</h2>{_errors(errors)}"
         f"<h2>The atoms whose forces are furthest off</h2>{_worst(worst)}</html>\n"
     )
 
@@ -79,13 +79,8 @@ def _parity(parity: dict[str, list[Any]]) -> str:
     ]
     if not rows:
         return ""
-    both = [v for a, b, _, _ in rows for v in (a, b)]
-    pad = 0.03 * max(max(both) - min(both), 1e-6)
-    span = (min(both) - pad, max(both) + pad)
-    marks = (
-        f'<path d="M{_x(span[0], span):.1f},{_y(span[0], span):.1f}L{_x(span[1], span):.1f},{_y(span[1], span):.1f}" '
-        'stroke="#999" stroke-dasharray="4 4"/>'
-    )
+    span = _span([v for a, b, _, _ in rows for v in (a, b)])
+    marks = _diagonal(span)
     for wanted in _COLOURS:
         marks += "".join(
             f'<circle cx="{_x(a, span):.1f}" cy="{_y(b, span):.1f}" r="3" fill="{_COLOURS[s]}">'
@@ -97,6 +92,40 @@ def _parity(parity: dict[str, list[Any]]) -> str:
         "Energies: training, validation (gold), test (red)", span, span, ("reference, eV/atom", "predicted, eV/atom"),
         marks,
     )  # fmt: skip
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    pad = 0.03 * max(max(values) - min(values), 1e-6)
+    return min(values) - pad, max(values) + pad
+
+
+def _diagonal(span: tuple[float, float]) -> str:
+    return (
+        f'<path d="M{_x(span[0], span):.1f},{_y(span[0], span):.1f}L{_x(span[1], span):.1f},{_y(span[1], span):.1f}" '
+        'stroke="#999" stroke-dasharray="4 4"/>'
+    )
+
+
+def _force_parity(forces: dict[str, list[Any]]) -> str:
+    """All components; those of one split that fall on the same dot are drawn once."""
+    splits = forces["split"]
+    pairs = [
+        (a, b, splits[k])
+        for axis in "xyz"
+        for k, (a, b) in enumerate(
+            zip(forces[f"f{axis}_eV_A"], forces[f"predicted_f{axis}_eV_A"], strict=True)
+        )
+        if math.isfinite(a) and math.isfinite(b)
+    ]
+    if not pairs:
+        return ""
+    span = _span([v for a, b, _ in pairs for v in (a, b)])
+    marks = _diagonal(span)
+    for wanted, colour in _COLOURS.items():
+        dots = {(round(_x(a, span)), round(_y(b, span))) for a, b, s in pairs if s == wanted}
+        path = "".join(f"M{x},{y}h1" for x, y in sorted(dots))
+        marks += f'<path d="{path}" stroke="{colour}" stroke-width="2"/>' if path else ""
+    return _frame("Force components", span, span, ("reference, eV/Å", "predicted, eV/Å"), marks)
 
 
 def _curves(members: Sequence[dict[str, Any]]) -> str:
@@ -140,7 +169,7 @@ def _errors(errors: dict[str, Any]) -> str:
         rows.append(_row("split", split, whole))
         rows += [_row("", name, part) for name, part in whole["by_config_type"].items()]
         if len(whole["by_element"]) > 1:
-            rows += [_row("", name, {"structures": "", **part}) for name, part in whole["by_element"].items()]
+            rows += [_row("", name, part) for name, part in whole["by_element"].items()]
     return f"<table>{head}{''.join(rows)}</table>"
 
 

@@ -90,6 +90,8 @@ class Problem:
         NaN where unknown.
     scale
         eV; the networks' unit of energy.
+    copies
+        How often each structure stands for itself, by default once (:mod:`iondiff.training.cells`).
     """
 
     def __init__(
@@ -101,10 +103,12 @@ class Problem:
         layout: Layout,
         targets: Sequence[np.ndarray],
         scale: float,
+        copies: Sequence[int] | None = None,
     ) -> None:
         self.described, self.flat, self.layout = described, flat, layout
         self.shift, self.factor = shift, factor
         self.scale = scale
+        self.copies = [1] * len(self.described) if copies is None else list(copies)
         self.known = [np.isfinite(t) for t in targets]
         self.targets = [np.where(k, t, 0.0) / scale for k, t in zip(self.known, targets, strict=True)]
 
@@ -246,7 +250,7 @@ class Importance:
         atom_weights: Sequence[np.ndarray],
     ) -> None:
         known = problem.known
-        n_forces = sum(int(known[k][:-7].sum()) for k in which)
+        n_forces = sum(int(known[k][:-7].sum()) * problem.copies[k] for k in which)
         n_energies = sum(int(known[k][-7]) for k in which)
         n_virials = sum(int(known[k][-6:].sum()) for k in which)
         self.rows: list[np.ndarray] = [np.zeros(len(row)) for row in known]
@@ -254,7 +258,7 @@ class Importance:
             atoms = len(known[k]) // 3 - 2
             row = self.rows[k]
             if n_forces:
-                row[:-7] = alpha / n_forces * np.repeat(atom_weights[k], 3)
+                row[:-7] = alpha / n_forces * problem.copies[k] * np.repeat(atom_weights[k], 3)
             if n_energies:
                 row[-7] = (1.0 - alpha) / n_energies / atoms**2
             if n_virials:

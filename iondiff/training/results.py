@@ -24,7 +24,8 @@ class Prediction:
 def errors(structures: Sequence[Labelled], predictions: Sequence[Prediction]) -> dict[str, Any]:
     """MAE and RMSE of everything that is known, as plain data.
 
-    Energies are in meV an atom, forces in eV/Å (all components alike), stress in GPa.
+    Energies are in meV an atom, forces in eV/Å (all components alike), stress in GPa. An element's forces are
+    those on its atoms, its energies and stresses those of the structures that hold it.
     """
     table = _errors(structures, predictions)
     kinds = sorted({s.config_type for s in structures})
@@ -37,18 +38,22 @@ def errors(structures: Sequence[Labelled], predictions: Sequence[Prediction]) ->
     elements = sorted({symbol for s in structures for symbol in s.atoms.get_chemical_symbols()})
     table["by_element"] = {}
     for element in elements:
-        missed = [
-            (p.forces - s.forces)[s.atoms.symbols == element]
-            for s, p in zip(structures, predictions, strict=True)
-        ]
-        table["by_element"][element] = {"force_eV_A": _summary(np.concatenate(missed).ravel())}
+        chosen = [k for k, s in enumerate(structures) if element in s.atoms.symbols]
+        table["by_element"][element] = _errors(
+            [structures[k] for k in chosen], [predictions[k] for k in chosen], element
+        )
     return table
 
 
-def _errors(structures: Sequence[Labelled], predictions: Sequence[Prediction]) -> dict[str, Any]:
+def _errors(
+    structures: Sequence[Labelled], predictions: Sequence[Prediction], element: str | None = None
+) -> dict[str, Any]:
     pairs = list(zip(structures, predictions, strict=True))
     energy = np.array([1e3 * (p.energy - s.energy) / len(s.atoms) for s, p in pairs])
-    force = [(p.forces - s.forces).ravel() for s, p in pairs]
+    force = [
+        (p.forces - s.forces)[np.ones(len(s.atoms), bool) if element is None else s.atoms.symbols == element]
+        for s, p in pairs
+    ]
     stress = [
         (p.virial - s.virial) / s.atoms.get_volume() / GPa
         for s, p in pairs
@@ -57,7 +62,7 @@ def _errors(structures: Sequence[Labelled], predictions: Sequence[Prediction]) -
     return {
         "structures": len(pairs),
         "energy_meV_atom": _summary(energy),
-        "force_eV_A": _summary(np.concatenate([np.zeros(0), *force])),
+        "force_eV_A": _summary(np.concatenate([np.zeros((0, 3)), *force])),
         "stress_GPa": _summary(np.concatenate([np.zeros(0), *stress])),
     }
 
@@ -109,12 +114,33 @@ def parity(
     }
 
 
+def force_parity(
+    structures: Sequence[Labelled], predictions: Sequence[Prediction], split: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Force on every atom, reference and predicted (eV/Å), one column a component."""
+    sizes = [len(s.atoms) for s in structures]
+    reference = np.concatenate([s.forces for s in structures])
+    predicted = np.concatenate([p.forces for p in predictions])
+    columns: dict[str, list[Any]] = {
+        "structure": [s.source for s, n in zip(structures, sizes, strict=True) for _ in range(n)],
+        "split": [name for name, n in zip(split, sizes, strict=True) for _ in range(n)],
+        "atom": [k for n in sizes for k in range(n)],
+        "element": [symbol for s in structures for symbol in s.atoms.get_chemical_symbols()],
+    }
+    for name, forces in (("", reference), ("predicted_", predicted)):
+        for axis, letter in enumerate("xyz"):
+            columns[f"{name}f{letter}_eV_A"] = np.round(forces[:, axis], 6).tolist()
+    return columns
+
+
 def print_errors(table: dict[str, Any], write: Callable[[str], None] = print) -> None:
-    """The error table as text: one line a split and config_type."""
+    """The error table as text: one line a split, config_type and, where there are several, element."""
     write(f"{'':24}{'n':>6}{'E MAE':>9}{'RMSE':>9}{'F MAE':>9}{'RMSE':>9}{'stress MAE':>12}{'RMSE':>9}")
     write(f"{'':24}{'':>6}{'meV/atom':>18}{'eV/Å':>18}{'GPa':>21}")
     for split, whole in table.items():
-        for name, row in ((split, whole), *((f"  {k}", v) for k, v in whole["by_config_type"].items())):
+        parts = list(whole["by_config_type"].items())
+        parts += whole["by_element"].items() if len(whole["by_element"]) > 1 else []
+        for name, row in ((split, whole), *((f"  {k}", v) for k, v in parts)):
             cells = "".join(
                 f"{'-':>{a}}{'-':>9}"
                 if row[key] is None

@@ -28,7 +28,8 @@ class DataSection(Section):
     units: tuple[str, str] = ("Angstrom", "eV")
     """Length and energy of n2p2's input.data, for example ["bohr", "hartree"]."""
     energy_key: str = "energy"
-    """Name of the energy in extended XYZ (info) where it is not ASE's own."""
+    """Name of the energy in extended XYZ (info) where it is not ASE's own; of OUTCAR and vasprun.xml also
+    "free_energy", whose derivative VASP's forces are, where "energy" is extrapolated to no smearing."""
     forces_key: str = "forces"
     """Name of the forces (arrays)."""
     stress_key: str = "stress"
@@ -42,6 +43,9 @@ class DataSection(Section):
         "xy",
     )
     """What the six numbers of a stress are, as ASE reads them; for files that were written in another order."""
+    virial_offset: float = 0.0
+    """eV an atom, added to the diagonal of stress times volume: what a plane-wave basis of finite cutoff leaves out
+    (Pulay stress). It is the slope of the energies by strain less the virial of the file, the same at every strain."""
     missing: Literal["refuse", "allow"] = "refuse"
     """Structures without the energies or forces that the loss asks for: refuse them, or use what they have."""
     weights: dict[str, PositiveFloat] = Field({})
@@ -122,6 +126,10 @@ class NetworkSection(Section):
     activation: Literal["tanh", "softplus", "logistic", "gaussian", "cosine"] = "tanh"
     members: PositiveInt = 1
     """Networks in the committee; they share the functions and differ in initial weights."""
+    bagging: bool = False
+    """Each member holds out, for its early stopping, another part of the training structures, `validation_fraction`
+    of them. The committee has learnt from all, and the errors of "validation" are those of each structure by the
+    members that never saw it."""
 
 
 class LossSection(Section):
@@ -178,6 +186,14 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _fractions(self) -> TrainingConfig:
+        if self.network.bagging and (
+            self.network.members < 2 or self.data.validation or not self.data.validation_fraction
+        ):
+            message = (
+                "[network] bagging wants at least two members and a validation_fraction above 0, and no [data] "
+                "validation files"
+            )
+            raise ValueError(message)
         if self.data.validation_fraction + self.data.test_fraction >= 1:
             message = "validation_fraction and test_fraction leave nothing to train on"
             raise ValueError(message)

@@ -133,11 +133,66 @@ def test_the_error_table_adds_up(trained):
     assert worst == sorted(worst, reverse=True)
 
 
+def test_the_forces_of_the_parity_plot_are_those_of_the_table(trained):
+    """An element's errors are those on its atoms; the file of forces has every atom once."""
+    training, folder = trained
+    rows = np.genfromtxt(folder / "parity_forces.csv", delimiter=",", names=True, dtype=None, encoding=None)
+    assert len(rows) == 4 * 40
+    missed = np.array([rows[f"predicted_f{a}_eV_A"] - rows[f"f{a}_eV_A"] for a in "xyz"])
+    test = rows["split"] == "test"
+    for element in ("Au", "Cu"):
+        own = missed[:, test & (rows["element"] == element)]
+        table = training.errors["test"]["by_element"][element]
+        assert table["force_eV_A"]["rmse"] == pytest.approx(np.sqrt((own**2).mean()), rel=1e-4)
+        assert table["force_eV_A"]["mae"] == pytest.approx(np.abs(own).mean(), rel=1e-4)
+
+
+def test_bagged_members_hold_out_different_structures_and_answer_for_them():
+    """Validation errors are of members that never saw the structure; the committee has seen all."""
+    data = structures(20)
+    settings = config(
+        network={"members": 5, "bagging": True}, data={"validation_fraction": 0.2}, optimiser={"epochs": 6}
+    )
+    training = train(settings, structures=data)
+    split, names = np.array(training.parity["split"]), np.array(training.parity["structure"])
+    assert sorted(names[split == "validation"]) == sorted(names[split == "train"])
+    assert len(names) == 2 * len(data)
+    # Each structure's validation is one member's, not the committee's.
+    members = training.potential.members
+    for k in (0, 7, 13):
+        atoms = data[k].copy()
+        alone = []
+        for member in members:
+            atoms.calc = member.calculator(extrapolation="ignore")
+            alone.append(atoms.get_potential_energy() / 4)
+        at = {
+            s: training.parity["predicted_eV_atom"][
+                int(np.flatnonzero((split == s) & (names == f"structures[{k}]"))[0])
+            ]
+            for s in ("train", "validation")
+        }
+        assert at["train"] == pytest.approx(np.mean(alone), abs=1e-6)
+        assert np.min(np.abs(np.array(alone) - at["validation"])) < 1e-6
+    assert (
+        training.errors["validation"]["force_eV_A"]["rmse"] > training.errors["train"]["force_eV_A"]["rmse"]
+    )
+
+
+def test_bagging_that_cannot_be_is_refused():
+    with pytest.raises(ConfigError, match="at least two members"):
+        train(config(network={"bagging": True}), structures=structures(8))
+    bagged = config(network={"bagging": True, "members": 2})
+    same = [structures(1)[0] for _ in range(5)]
+    with pytest.raises(TrainingError, match="at least two parts to hold out"):
+        train(bagged, structures=same)
+
+
 def test_the_page_shows_every_structure_and_needs_no_network(trained):
     training, folder = trained
     text = (folder / "training.html").read_text(encoding="utf-8")
     assert text.count("<circle") == len(training.parity["structure"])
     assert text.count("<polyline") == 4
+    assert "Force components" in text
     assert "<script" not in text
     assert "http" not in text
 
@@ -273,11 +328,29 @@ def test_a_selection_of_functions_is_what_the_network_gets(method):
         assert 1 <= len(element) <= 6
 
 
+def test_functions_are_kept_by_the_elements_they_look_at():
+    """Of Cu only what sees Cu alone; of Au everything radial."""
+    names = ["Cu-Cu", "Cu-CuCu", "Au-Au", "Au-Cu"]
+    settings = config(
+        descriptors={"selection": {"method": "structure", "keep": names}}, optimiser={"epochs": 1}
+    )
+    potential = train(settings, structures=structures(8)).potential
+    kept = {f"{f.centre}-{''.join(f.neighbours)}" for e in potential.descriptor.elements for f in e.functions}
+    assert kept == set(names)
+    for keep, message in (
+        ([], "wants the element combinations"),
+        (["Zn-Cu"], "names Zn-Cu; the data's elements"),
+    ):
+        wrong = config(descriptors={"selection": {"method": "structure", "keep": keep}})
+        with pytest.raises(TrainingError, match=message):
+            train(wrong, structures=structures(8))
+
+
 # What users get wrong.
 
 
-def quick(data, **changes):
-    return train(config(optimiser={"epochs": 1}, **changes), structures=data)
+def quick(given, **changes):
+    return train(config(optimiser={"epochs": 1}, **changes), structures=given)
 
 
 def test_missing_forces_are_named():
@@ -296,11 +369,53 @@ def test_an_energy_far_off_is_named_and_kept():
     assert "structures[3]" in training.parity["structure"]
 
 
-def test_energies_in_hartree_among_electronvolts_are_refused():
+def test_an_energy_off_by_less_than_compositions_scatter_is_named():
+    """100 eV in a large cell is little an atom: what the atoms see tells it, composition does not."""
+    data = structures(40)
+    for atoms in data:
+        atoms.calc.results["energy"] += 40.0 * (atoms.get_volume() / 50.0 - 1.0)
+    data[3].calc.results["energy"] += 12.0
+    with pytest.warns(TrainingWarning, match=r"structures\[3\] is \+1\d\.\d eV.*look at it") as caught:
+        training = quick(data)
+    assert len([w for w in caught if "look at it" in str(w.message)]) == 1
+    assert "structures[3]" in training.parity["structure"]
+
+
+@pytest.mark.parametrize("count", [4, 8, 13])
+def test_energies_in_hartree_among_electronvolts_are_refused(count):
     data = structures(16)
-    for atoms in data[:4]:
+    for atoms in data[:count]:
         atoms.calc.results["energy"] /= 27.211386
     with pytest.raises(TrainingError, match="in Hartree"):
+        quick(data)
+
+
+def test_lengths_in_bohr_among_angstroms_are_named():
+    data = structures(16)
+    for atoms in data[:3]:
+        atoms.set_cell(atoms.cell.array / 0.529177, scale_atoms=True)
+    with pytest.warns(TrainingWarning, match=r"far from that in structures\[0\] \(.*structures\[2\].*in Å"):
+        quick(data)
+
+
+def test_two_atoms_in_one_place_are_named():
+    data = structures(8)
+    data[3].positions[2] = data[3].positions[1] + data[3].cell.array[0]
+    with pytest.raises(TrainingError, match=r"structures\[3\]: atoms 1 and 2 are in one place"):
+        quick(data)
+
+
+def test_settings_that_nothing_answers_to_are_said():
+    data = structures(8)
+    with pytest.warns(
+        TrainingWarning, match="names evne, which is the config_type of no structure.*even, odd"
+    ):
+        quick(data, data={"weights": {"evne": 2.0}})
+    with pytest.raises(TrainingError, match="names Ag, which is in no training structure"):
+        quick(data, data={"reference_energies": {"Ag": -1.0}})
+    for atoms in data:
+        del atoms.calc.results["stress"]
+    with pytest.warns(TrainingWarning, match="no structure has a stress"):
         quick(data)
 
 
@@ -382,23 +497,6 @@ def test_stress_in_another_order_is_put_right():
     np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
 
 
-@pytest.mark.parametrize("name", ["data.extxyz", "data.xyz", "data.db", "data.extxyz.gz"])
-def test_the_same_data_in_several_files(tmp_path, name):
-    from iondiff.training import read_structures
-
-    data = structures(3)
-    if name.endswith("gz"):
-        import gzip
-
-        write(tmp_path / "plain.extxyz", data)
-        (tmp_path / name).write_bytes(gzip.compress((tmp_path / "plain.extxyz").read_bytes()))
-    else:
-        write(tmp_path / name, data, **({"format": "extxyz"} if name.endswith("xyz") else {}))
-    for atoms, found in zip(data, read_structures(tmp_path / name, DataSection()), strict=True):
-        assert found.energy == pytest.approx(atoms.calc.results["energy"])
-        np.testing.assert_allclose(found.forces, atoms.calc.results["forces"], atol=1e-7)
-
-
 def test_the_command_trains(tmp_path):
     write(tmp_path / "data.extxyz", structures(10))
     (tmp_path / "config.toml").write_text(
@@ -428,4 +526,5 @@ def test_isolated_molecules_train():
         energy = float(((d - 2.5) ** 2 * np.exp(-d)).sum())
         atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=generator.normal(size=(4, 3)))
         data.append(atoms)
-    assert train(config(optimiser={"epochs": 1}), structures=data).errors["train"]["stress_GPa"] is None
+    settings = config(optimiser={"epochs": 1}, loss={"stress_weight": 0.0})
+    assert train(settings, structures=data).errors["train"]["stress_GPa"] is None

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -386,9 +387,9 @@ def test_the_shell_says_what_it_is_and_what_it_says(potential, tmp_path, capsys)
     text = capsys.readouterr().out
     assert "HDNNP of O, Cu" in text
     assert "units assumed of the files: bohr, hartree" in text
-    energy = float(text.split("\nenergy ")[1].split()[0])
-    wanted = potential.evaluate([read(tmp_path / "cu.extxyz")])[0].energy
-    assert energy == pytest.approx(wanted, abs=1e-9)
+    printed = float(re.search(r"^energy (\S+) eV", text, re.MULTILINE).group(1))
+    expected = potential.evaluate([read(tmp_path / "cu.extxyz")])[0].energy
+    assert printed == pytest.approx(expected, abs=1e-8)  # ten decimals, through bohr and back
     assert "outside" in text
     assert main([str(tmp_path / "files"), "--functions"]) == 0
     assert "zeta" in capsys.readouterr().out

@@ -116,6 +116,7 @@ def test_the_road_ends_with_a_network_and_a_report(finished):
         "search",
         "bands",
         "transport",
+        "checks",
         "evidence",
     }
     assert summary["teacher_max_path_error_eV"] is None

@@ -58,6 +58,10 @@ def write_run(folder, n_sites=14, neighbours=3, seed=5):
             "surface_error_eV": 0.004,
         },
     )
+    dump(folder / "checks.json", make_checks())
+    (folder / "literature.csv").write_text(
+        "temperature,D,source\n650,4e-10,Someone 1999\n750,3e-9,Someone 1999\n"
+    )
     seconds = {"host": 0.4, "train": 61.0, "search": 93.0, "network": 1.0, "transport": 22.0}
     dump(folder / "summary.json", {"n_sites": n_sites, "wall_seconds": seconds})
     versions = {"numpy": "2.0.0", "torch": "2.13.0"}
@@ -170,6 +174,15 @@ def make_teacher_check(network, rng):
             "energy_teacher_eV": (energy + 0.02 * rng.normal(size=9)).tolist(),
         })  # fmt: skip
     return {"max_error_eV": 0.0412, "hops": hops, "teacher": "CHGNet 0.4.2"}
+
+
+def make_checks():
+    hops = [{"hops": 10**n, "D": 4e-9 * (1 + 0.5 / n), "D_error": 4e-9 / 2**n} for n in (4, 5, 6)]
+    labels = [{"labels": n, "D": 5e-9 * (1 + 100 / n)} for n in (100, 200, 400)]
+    place = {"place": "pass 0 → 3", "functions_outside": 2, "farthest_sigma": 0.7, "spread_eV": 0.031}
+    extrapolation = {"looked_at": 35, "outside": 1, "functions": 36, "places": [place]}
+    extrapolation |= {"largest_spread_eV": 0.031, "median_spread_eV": 0.004}
+    return {"temperature": 650.0, "hops": hops, "labels": labels, "extrapolation": extrapolation}
 
 
 def make_evidence():

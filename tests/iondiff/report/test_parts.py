@@ -12,6 +12,7 @@ import iondiff.report._style
 from iondiff.report import cell_edges, hop_lines
 from iondiff.report._html import script_json
 from iondiff.report._numbers import rounded, scientific, with_error
+from iondiff.report._percolation import percolation_path
 from iondiff.report._scene import barrier_bins
 
 CELL = [[10.0, 0.0, 0.0], [6.0, 8.0, 0.0], [1.0, 2.0, 9.0]]
@@ -48,6 +49,62 @@ def test_saddle_is_drawn_in_the_image_next_to_its_hop(two_sites):
     np.testing.assert_allclose(hops.middle[crossing], [15 - 17, 9 - 10, 8 - 9])
     inside = 1 - crossing
     np.testing.assert_allclose(hops.middle[inside], (hops.start[inside] + hops.end[inside]) / 2)
+
+
+def spans(hops, rows, top):
+    """Whether hops up to a saddle energy lead from a site to another copy of itself, by search alone."""
+    links = {}
+    for row in rows:
+        if hops.saddle_energy[row] <= top:
+            (source, target), image = hops.names[row], hops.images[row]
+            links.setdefault(source, []).append((target, image))
+            links.setdefault(target, []).append((source, -image))
+    for start in links:
+        seen, stack = {start: (0, 0, 0)}, [(start, np.zeros(3, int))]
+        while stack:
+            here, cell = stack.pop()
+            for there, image in links[here]:
+                place = tuple(cell + image)
+                if seen.setdefault(there, place) != place:
+                    return True
+                if (there, place) not in seen:
+                    seen[there, place] = place
+                    stack.append((there, cell + image))
+    return False
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_lowest_way_through_leads_through_and_nothing_lower_does(make_run, tmp_path, seed):
+    from iondiff.report import read_run
+
+    network = read_run(make_run(tmp_path / "run", n_sites=25, seed=seed)).network
+    hops = hop_lines(network)
+    path = percolation_path(hops)
+    top = hops.saddle_energy[path].max()
+    assert spans(hops, path, top)
+    assert not spans(hops, range(len(hops.names)), np.nextafter(top, -np.inf))
+    # Without any one of its hops the path is cut: it is one loop.
+    for row in path:
+        assert not spans(hops, [other for other in path if other != row], top)
+    # Its windings add up to a whole number of cells that is not nothing.
+    total, here = np.zeros(3, int), None
+    for row in path:
+        (source, target), image = hops.names[row], hops.images[row]
+        forward = here in (None, source)
+        total += image if forward else -image
+        here = target if forward else source
+    assert total.any()
+    assert here == hops.names[path[0]][0]
+
+
+def test_a_chain_that_ends_leads_nowhere():
+    network = nx.MultiDiGraph(schema="hopping-graph/1", cell=CELL, guest="Li")
+    for site in range(3):
+        network.add_node(site, position=[1.0 + site, 1.0, 1.0], energy=0.0)
+    for site in range(2):
+        network.add_edge(site, site + 1, barrier=0.3, prefactor=1e12, image=[1, 0, 0])
+        network.add_edge(site + 1, site, barrier=0.3, prefactor=1e12, image=[-1, 0, 0])
+    assert len(percolation_path(hop_lines(network))) == 0
 
 
 @pytest.mark.parametrize("image", ["-1 -1 -1", "[-1, -1, -1]", "(-1,-1,-1)"])

@@ -10,11 +10,14 @@ import pytest
 from iondiff.errors import RunError
 from iondiff.report import write_report
 
-SECTIONS = ("headline", "network", "transport", "training", "teacher", "certificate", "tables", "provenance")
+SECTIONS = (
+    "headline", "network", "transport", "training", "teacher", "certificate", "checks", "tables", "provenance",
+)  # fmt: skip
 OPTIONAL = {
     "training.json": "this run trained no network",
     "teacher_check.json": "Not run: no bands in <code>teacher_check.json</code>",
     "certificate.json": "Not run: no <code>certificate.json</code>",
+    "checks.json": "Not run: no <code>checks.json</code>",
     "evidence.json": "Label noise: not measured",
     "current_hops.csv": "which hops carry the current is not known",
     "sites.csv": "No <code>sites.csv</code>",
@@ -63,6 +66,7 @@ def test_figures_are_valid_and_have_their_places(run_folder):
     page = write_report(run_folder).read_text(encoding="utf-8")
     figures = figures_of(page)
     expected = {"network-3d", "arrhenius", "barriers", "parity", "learning", "by-distance", "by-energy"}
+    expected |= {"over-hops", "over-labels"}
     assert expected | {f"band-{n}" for n in range(5)} == set(figures)
     for name, figure in figures.items():
         assert page.count(f'id="{name}"') == 1
@@ -143,6 +147,42 @@ def test_evidence_is_shown(run_folder):
     body = body_of(write_report(run_folder).read_text(encoding="utf-8"))
     for text in ("over 20 points", "0 → 3", "What each part of the potential adds", "free"):
         assert text in body
+
+
+def test_doubts_are_shown(run_folder):
+    body = body_of(write_report(run_folder).read_text(encoding="utf-8"))
+    assert "1 outside" in body
+    assert "pass 0 → 3" in body
+    data = json.loads((run_folder / "checks.json").read_text())
+    data["extrapolation"] |= {"outside": 0, "places": []}
+    data["labels"] = []
+    (run_folder / "checks.json").write_text(json.dumps(data))
+    body = body_of(write_report(run_folder).read_text(encoding="utf-8"))
+    assert "are within the range of the training labels" in body
+    assert "D against the number of labels: not in this run" in body
+
+
+def test_points_of_others_are_drawn_and_named(run_folder, tmp_path):
+    def names():
+        figure = figures_of(write_report(run_folder, **asked).read_text(encoding="utf-8"))["arrhenius"]
+        return {trace["name"]: trace["x"] for trace in figure["data"] if trace.get("name")}
+
+    asked = {}
+    assert names()["Someone 1999"] == [1000 / 650, 1000 / 750]
+    asked = {"literature": tmp_path / "mine.csv"}
+    asked["literature"].write_text("temperature,D\n1000,1e-7\n")
+    assert names()["literature"] == [1.0]
+    for text, complaint in (
+        ("T,D\n1,2\n", "no column 'temperature'"),
+        ("temperature,D\n300,none\n", "D in row 1 is 'none'"),
+        ("temperature,D\n-5,1e-9\n", "temperature in row 1"),
+    ):
+        asked["literature"].write_text(text)
+        with pytest.raises(RunError, match=complaint):
+            names()
+    asked["literature"].unlink()
+    with pytest.raises(RunError, match="does not exist"):
+        names()
 
 
 def test_what_was_not_asked_for_is_not_called_a_failure(run_folder):
