@@ -1,6 +1,6 @@
 """Is the error bar true? Coverage, spread and cost of diffusivities from synthetic trajectories with known D.
 
-python -m benchmarks.diffusivity [--trajectories 1000] [--others 40] [--no-large]
+python -m benchmarks.diffusivity [--trajectories 1000] [--others 40] [--no-large] [--disk FOLDER] [--only KIND]
 
 Kinds of motion: `benchmarks/trajectories.py`. coverage: share of nominal 95 % intervals that hold the truth;
 refused: share of trajectories called too short (not counted in the coverage); spread: standard deviation of D
@@ -15,8 +15,11 @@ import argparse
 import json
 import os
 import subprocess
+import sys
+import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -121,8 +124,7 @@ def coverage(name: str, count: int) -> dict[str, object]:
     }
 
 
-# Run inside the other code's environment: reads positions and prints (D in cm²/s, error, CPU seconds) a
-# trajectory.
+# A process of its own, so that its memory is its own: CPU seconds, memory (GiB) beyond the data, D, its error.
 LARGE = """
 import resource, time, numpy as np
 from iondiff.analysis import diffusivity
@@ -130,24 +132,150 @@ rng = np.random.default_rng(0)
 walk = np.empty((100_000, 128, 3))
 for i in range(128):
     walk[:, i] = np.cumsum(rng.normal(0, 0.3, (100_000, 3)), axis=0)
-diffusivity(walk[:400, :4], timestep_ps=1.0) begin = time.process_time() found = diffusivity(walk,
-timestep_ps=1.0) print(time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss /
-2**20, found.value, found.error)
+diffusivity(walk[:400, :4], timestep_ps=1.0)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+begin = time.process_time()
+found = diffusivity(walk, timestep_ps=1.0)
+seconds = time.process_time() - begin
+grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+print(seconds, grown, found.value, found.error)
+"""
+# 100 000 frames of 1000 atoms in a file, 2.4 GB: CPU seconds, peak GiB of the whole process, D, its error.
+ON_DISK = """
+import resource, sys, time, numpy as np
+from iondiff.analysis import diffusivity
+rng = np.random.default_rng(0)
+shape = (100_000, 1000, 3)
+walk = np.lib.format.open_memmap(sys.argv[1], "w+", np.float64, shape)
+place = np.zeros((1000, 3))
+for start in range(0, 100_000, 1000):
+    path = place + np.cumsum(rng.normal(0, 0.3, (1000, 1000, 3)), axis=0)
+    walk[start : start + 1000], place = path, path[-1]
+    walk.flush()
+    walk._mmap.madvise(4)
+del walk
+begin = time.process_time()
+found = diffusivity(np.load(sys.argv[1], mmap_mode="r"), timestep_ps=1.0)
+seconds = time.process_time() - begin
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, found.value, found.error)
+"""
+# Run inside the other code's environment: reads (trajectories, frames, atoms, 3) and prints for each the
+# interval of D in cm²/s and CPU seconds.
+READ = """
+import sys, time, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+walks = np.load(sys.argv[1])
+edge = 1e4
+"""
+SAY = """
+for walk in walks:
+    begin = time.process_time()
+    low, high = interval(walk)
+    print("ROW", low, high, time.process_time() - begin)
 """
 KINISI = """
-import sys, time, numpy as np
+import scipp as sc
+from ase import Atoms
+from kinisi.analyze import DiffusionAnalyzer
+def interval(walk):
+    # A host of one atom far away that stays: kinisi takes the drift of the others out.
+    still = np.broadcast_to(walk[:1].mean(axis=1, keepdims=True), (len(walk), 1, 3))
+    walk = np.concatenate([walk, still], axis=1) + 0.5 * edge
+    symbols = ["Li"] * (walk.shape[1] - 1) + ["O"]
+    frames = [Atoms(symbols, frame, cell=[edge] * 3, pbc=True) for frame in walk]
+    lags = np.unique(np.geomspace(1, len(walk) // 2, 50).astype(int)) * 1.0
+    found = DiffusionAnalyzer.from_ase(
+        frames, "Li", time_step=sc.scalar(1.0, unit="ps"), step_skip=sc.scalar(1, unit="dimensionless"),
+        dt=sc.array(dims=["time interval"], values=lags, unit="ps"), progress=False,
+    )
+    found.diffusion(sc.scalar(float(len(walk) // 20), unit="ps"), progress=False)
+    samples = sc.to_unit(found.D, "cm^2/s").values
+    return np.quantile(samples, [0.025, 0.975])
 """
+PYMATGEN = """
+from pymatgen.analysis.diffusion.analyzer import DiffusionAnalyzer
+from pymatgen.core import Lattice, Structure
+def interval(walk):
+    still = np.zeros((1, 3))
+    first = np.concatenate([walk[0], still]) + 0.5 * edge
+    symbols = ["Li"] * walk.shape[1] + ["O"]
+    structure = Structure(Lattice.cubic(edge), symbols, first, coords_are_cartesian=True)
+    moved = np.concatenate([walk - walk[0], np.zeros((len(walk), 1, 3))], axis=1).transpose(1, 0, 2)
+    found = DiffusionAnalyzer(structure, moved, "Li", 300, 1000, 1, smoothed="max")
+    half = 1.96 * found.diffusivity_std_dev
+    return found.diffusivity - half, found.diffusivity + half
+"""
+GEMDAT = """
+from gemdat import Trajectory
+from gemdat.metrics import TrajectoryMetrics
+from pymatgen.core import Lattice, Species
+def interval(walk):
+    places = (walk + 0.5 * edge) / edge
+    whole = Trajectory(
+        species=[Species("Li")] * walk.shape[1], coords=places, lattice=Lattice.cubic(edge).matrix,
+        constant_lattice=True, time_step=1e-12, metadata={"temperature": 300},
+    )
+    found = TrajectoryMetrics(whole).tracer_diffusivity(dimensions=3)
+    value, error = (float(found), 0.0) if not hasattr(found, "std_dev") else (found.n, found.std_dev)
+    return (value - 1.96 * error) * 1e4, (value + 1.96 * error) * 1e4
+"""
+OTHERS = {
+    "kinisi": ("KINISI_PYTHON", KINISI),
+    "pymatgen": ("PYMATGEN_PYTHON", PYMATGEN),
+    "GEMDAT": ("GEMDAT_PYTHON", GEMDAT),
+}
+ASKED = ("Brownian", "Brownian, noise", "cages", "lattice gas, 1 vacancy")
+
+
+def other(code: str, kind: str, count: int) -> dict[str, object] | None:
+    """Another code's intervals for `count` trajectories of one kind; None: it is not installed here."""
+    variable, body = OTHERS[code]
+    if not os.environ.get(variable):
+        return None
+    _, maker, options = CASES[kind]
+    rng = np.random.default_rng([len(kind), 2026])
+    made = [maker(rng=rng, **options) for _ in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "walks.npy"
+        np.save(path, np.array([walk for walk, _ in made]))
+        done = subprocess.run(
+            [os.environ[variable], "-c", READ + body + SAY, str(path)],
+            capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": ""},
+        )  # fmt: skip
+    if done.returncode:
+        return {"kind": kind, "code": code, "failed": done.stderr.strip().splitlines()[-1]}
+    rows = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("ROW")]
+    low, high, seconds = np.array(rows, dtype=float).T
+    truth = np.array([D for _, D in made]) * CM2_S
+    middle = 0.5 * (low + high) / truth
+    return {
+        "kind": kind, "code": code, "coverage": float(np.mean((low < truth) & (truth < high))),
+        "bias": float(middle.mean() - 1.0), "spread": float(middle.std()),
+        "error": float(np.sqrt(np.mean(((high - low) / truth / 3.92) ** 2))), "ms": 1e3 * float(np.median(seconds)),
+    }  # fmt: skip
 
 
 def large() -> dict[str, float]:
-    """100 000 frames of 128 atoms in a process of its own: CPU seconds, and peak GiB with the data."""
-    from sys import executable
+    """100 000 frames of 128 atoms in memory."""
+    return _alone("cpu_s", "GiB_beyond_data", LARGE)
 
+
+def on_disk(folder: str) -> dict[str, float]:
+    """100 000 frames of 1000 atoms, mapped."""
+    path = Path(folder) / "large.npy"
+    try:
+        return _alone("cpu_s", "peak_GiB", ON_DISK, str(path))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _alone(first: str, second: str, script: str, *arguments: str) -> dict[str, float]:
     done = subprocess.run(
-        [executable, "-c", LARGE], capture_output=True, text=True, check=True, env=os.environ
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, env=os.environ
     )
-    seconds, memory, value, error = map(float, done.stdout.split())
-    return {"cpu_s": seconds, "peak_GiB": memory, "D": value, "error": error, "truth": 0.045e-4}
+    names = (first, second, "D", "error")
+    return dict(zip(names, map(float, done.stdout.split()), strict=True)) | {"truth": 0.045e-4}
 
 
 def main() -> None:
@@ -155,19 +283,33 @@ def main() -> None:
     parser.add_argument("--trajectories", type=int, default=1000)
     parser.add_argument("--others", type=int, default=40)
     parser.add_argument("--no-large", action="store_true")
+    parser.add_argument("--disk", default="", help="folder with 2.4 GB to spare, for the trajectory on disk")
     parser.add_argument("--only", default="")
     given = parser.parse_args()
     columns = ("coverage", "refused", "bias", "spread", "error", "bound", "ms")
-    print(f"{'kind':26}" + "".join(f"{name:>10}" for name in columns))
+    print(f"{'kind':34}" + "".join(f"{name:>10}" for name in columns))
     rows = []
     for name in CASES:
         if given.only not in name:
             continue
         rows.append(coverage(name, given.trajectories))
         cells = [f"{rows[-1][c]:10.4f}" if rows[-1][c] is not None else f"{'-':>10}" for c in columns]
-        print(f"{name:26}" + "".join(cells), flush=True)
+        print(f"{name:34}" + "".join(cells), flush=True)
+    others = []
+    for kind in ASKED:
+        for code in OTHERS:
+            row = other(code, kind, given.others) if given.others and given.only in kind else None
+            if row is None:
+                continue
+            others.append(row)
+            cells = [f"{row[c]:10.4f}" if c in row else f"{'-':>10}" for c in columns]
+            print(f"{kind + ', ' + code:34}" + "".join(cells) + str(row.get("failed", "")), flush=True)
     size = None if given.no_large else large()
-    print(json.dumps({"benchmark": "diffusivity", "rows": rows, "large": size}))
+    disk = on_disk(given.disk) if given.disk else None
+    print("100 000 frames of 128 atoms:", size, "\n100 000 frames of 1000 atoms on disk:", disk)
+    print(
+        json.dumps({"benchmark": "diffusivity", "rows": rows, "others": others, "large": size, "disk": disk})
+    )
 
 
 if __name__ == "__main__":

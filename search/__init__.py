@@ -11,6 +11,7 @@ from search.landscape import Landscape
 from search.network import build_network
 from search.paths import minimum_energy_path, minimum_energy_paths
 from search.percolation import Percolation, percolation
+from search.relaxation import relax_network, site_structures
 from search.remembered import RememberedLandscape
 from search.saddle_searches import Saddle, SaddleSearch, saddle_searches
 from search.tables import hops_table, sites_table
@@ -36,7 +37,9 @@ __all__ = [
     "minimum_energy_paths",
     "neb",
     "percolation",
+    "relax_network",
     "saddle_searches",
+    "site_structures",
     "sites_structure",
     "sites_table",
     "vacancy_network",

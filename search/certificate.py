@@ -12,6 +12,7 @@ from search.fits import fit_of
 from search.graph import Graph
 from search.landscape import Evaluator, Landscape, Progress
 from search.lattice import Floats, merge_labels, nearest, wrap
+from search.progress import shown
 from search.sampling import fit_landscape, grid_shape, sample_error
 
 # Surface and landscape put the same critical point this close together, Å, unless it is nearly degenerate.
@@ -97,9 +98,9 @@ def certify(
     *,
     grid: tuple[int, int, int] | float | None = None,
     energy_cap: float | None = None,
-    surface_tolerance: float = 1e-3,
+    surface_tolerance: float | None = None,
     seed: int = 1,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Certificate:
     """Check a network against its landscape, cell by cell.
 
@@ -126,15 +127,19 @@ def certify(
         raise SearchError(
             "The network does not say up to which energy it is complete: give energy_cap, in eV."
         )
-    evaluate = Evaluator(landscape, progress=progress)
-    fit = fit_of(network) if grid is None else None
-    if fit is None:
-        wanted = grid if grid is not None else written.get("grid", (50, 50, 50))
-        fit = fit_landscape(evaluate, grid_shape(wanted, evaluate.cell), float(cap), surface_tolerance, seed)
-    ceiling = min(data["energy"] for _, data in network.nodes(data=True)) + float(cap)
-    sweep = sweep_surface(fit.surface, ceiling, progress)
-    missing, absent, beyond = _compare(evaluate, sweep, network, ceiling)
-    error = sample_error(evaluate, fit.surface, ceiling, np.random.default_rng([seed, 7]))
+    with shown(progress) as tell:
+        evaluate = Evaluator(landscape, progress=tell)
+        fit = fit_of(network) if grid is None else None
+        evaluate.plateaus = evaluate.plateaus if fit is None else fit.plateaus
+        if fit is None:
+            wanted = grid if grid is not None else written.get("grid", (50, 50, 50))
+            fit = fit_landscape(
+                evaluate, grid_shape(wanted, evaluate.cell), float(cap), surface_tolerance, seed
+            )
+        ceiling = min(data["energy"] for _, data in network.nodes(data=True)) + float(cap)
+        sweep = sweep_surface(fit.surface, ceiling, tell)
+        missing, absent, beyond = _compare(evaluate, sweep, network, ceiling)
+        error = sample_error(evaluate, fit.surface, ceiling, np.random.default_rng([seed, 7]))
     counts = np.bincount(sweep.index, minlength=4)
     return Certificate(
         complete=sweep.open_cells == 0 and not missing,

@@ -13,8 +13,10 @@ from search.vibrations import hessians
 
 MAX_DEPTH = 8
 MAX_BOXES = 3_000_000
-# Softer points than this, eV/Å², are degenerate: they are not taken from doubtful places.
-SOFTEST = 1e-3
+# Points softer than this share of their largest curvature are degenerate: not taken from doubtful places.
+SOFTEST = 1e-4
+# Curvatures are taken for at least this share of the largest, so that flat directions throw no point far.
+_FLOOR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -166,18 +168,24 @@ def _quasi_newton(
 def _solve(hessian: Floats, gradient: Floats) -> Floats:
     """Newton steps with curvatures kept away from zero, so that flat directions do not throw points far."""
     values, vectors = np.linalg.eigh(hessian)
-    floor = 1e-4
+    floor = np.maximum(_FLOOR * np.abs(values).max(axis=1, keepdims=True), 1e-300)
     safe = np.where(np.abs(values) < floor, np.where(values < 0, -floor, floor), values)
     return np.asarray(np.einsum("nij,nj->ni", vectors, np.einsum("nji,nj->ni", vectors, gradient) / safe))
 
 
 def follow(
-    evaluate: Evaluator, positions: Floats, index: int, steps: int = 40, longest: float = 0.05
+    evaluate: Evaluator,
+    positions: Floats,
+    index: int,
+    budget: float = np.inf,
+    steps: int = 40,
+    longest: float = 0.05,
 ) -> tuple[Floats, np.ndarray]:
     """Eigenvector following on the landscape itself, with Hessians by differences: slow, for a few points.
 
     Uphill along the `index` softest modes, downhill along the others (Cerjan & Miller, J. Chem. Phys. 75,
-    2800 (1981)). Returns positions (n, 3), Å, and which came to rest with the right index.
+    2800 (1981)). Ends when the landscape has been asked `budget` times in all. Returns positions (n, 3), Å,
+    and which came to rest with the right index.
     """
     x = positions.copy()
     found = np.zeros(len(x), dtype=bool)
@@ -187,28 +195,33 @@ def follow(
         energy, gradient = evaluate(x[todo], stage="follow")
         values, vectors = np.linalg.eigh(hessians(evaluate, x[todo]))
         slope = np.einsum("nji,nj->ni", vectors, gradient)
-        step = -np.einsum("nij,nj->ni", vectors, sign * slope / np.maximum(np.abs(values), 1e-4))
+        floor = np.maximum(_FLOOR * np.abs(values).max(axis=1, keepdims=True), 1e-300)
+        step = -np.einsum("nij,nj->ni", vectors, sign * slope / np.maximum(np.abs(values), floor))
         length = np.linalg.norm(step, axis=1)
         x[todo] += step * np.minimum(1.0, longest / np.maximum(length, 1e-300))[:, None]
         rest = (length < 1e-5) & ((values < 0).sum(axis=1) == index)
         found[todo[rest]] = True
         todo = todo[~rest & np.isfinite(energy)]
-        if len(todo) == 0:
+        if len(todo) == 0 or evaluate.evaluations > budget:
             break
     return x, found
 
 
-def near_folds(evaluate: Evaluator, places: Floats, index: int) -> Polished:
-    """Critical points of the landscape near doubtful `places` (n, 3), Å, and on both sides of them."""
+def near_folds(evaluate: Evaluator, places: Floats, index: int, budget: float = np.inf) -> Polished:
+    """Critical points of the landscape near doubtful `places` (n, 3), Å, and on both sides of them.
+
+    `budget`: as for `follow`.
+    """
     if len(places) == 0:
         return Polished(np.empty((0, 3)), np.empty(0), np.empty((0, 3, 3)), np.zeros(0, dtype=bool))
     values, vectors = np.linalg.eigh(hessians(evaluate, places))
     soft = vectors[np.arange(len(places)), :, np.abs(values).argmin(axis=1)]
     starts = np.concatenate([places, places + 0.06 * soft, places - 0.06 * soft])
-    positions, found = follow(evaluate, starts, index)
+    positions, found = follow(evaluate, starts, index, budget)
     positions = positions[found]
     final = polish(evaluate, positions, hessians(evaluate, positions), index)
-    firm = np.abs(np.linalg.eigvalsh(final.hessians)).min(axis=-1, initial=np.inf) > SOFTEST
+    curvatures = np.abs(np.linalg.eigvalsh(final.hessians))
+    firm = curvatures.min(axis=-1, initial=np.inf) > SOFTEST * curvatures.max(axis=-1, initial=0.0)
     return Polished(final.positions, final.energies, final.hessians, final.good & firm)
 
 

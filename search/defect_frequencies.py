@@ -53,18 +53,25 @@ def by_vineyard(
         except SearchError as error:
             found.refused[number] = str(error)
             found.forward.pop(number, None)
-    numbers = sorted(found.forward)
-    if numbers:
-        forward, backward, found.mismatch = closed_frequencies(
-            np.array([found.forward[n] for n in numbers]),
-            np.array([found.backward[n] for n in numbers]),
-            np.array([kind.orbit[hops[n].hop.source] for n in numbers]),
-            np.array([kind.orbit[hops[n].hop.target] for n in numbers]),
-            int(kind.orbit.max()) + 1,
-        )
-        found.forward = {n: float(f) for n, f in zip(numbers, forward, strict=True)}
-        found.backward = {n: float(f) for n, f in zip(numbers, backward, strict=True)}
+    ends = {n: (int(kind.orbit[hop.hop.source]), int(kind.orbit[hop.hop.target])) for n, hop in hops.items()}
+    close_ratios(found, ends, int(kind.orbit.max()) + 1)
     return found
+
+
+def close_ratios(found: Frequencies, ends: dict[int, tuple[int, int]], kinds: int) -> None:
+    """Make the frequencies found close around loops; `ends` are the kinds of site that each hop joins."""
+    numbers = sorted(found.forward)
+    if not numbers:
+        return
+    forward, backward, found.mismatch = closed_frequencies(
+        np.array([found.forward[n] for n in numbers]),
+        np.array([found.backward[n] for n in numbers]),
+        np.array([ends[n][0] for n in numbers]),
+        np.array([ends[n][1] for n in numbers]),
+        kinds,
+    )
+    found.forward = {n: float(f) for n, f in zip(numbers, forward, strict=True)}
+    found.backward = {n: float(f) for n, f in zip(numbers, backward, strict=True)}
 
 
 def _rows(kind: "Mechanism", answer: "FoundHop", radius: float | None) -> Ints | None:

@@ -8,13 +8,16 @@ from search.errors import SearchError
 from search.landscape import Evaluator
 from search.lattice import Floats, Ints, merge_labels, nearest, wrap
 from search.sampling import Fit
+from search.vibrations import hessians
 from search.writing import Passes, Sites
 
 # Polished points closer than this are one point, Å; well above the polish's 1e-6 Å.
 SAME = 1e-3
 _MOST_DOUBTFUL = 60
-# Curvature, eV/Å², below which a direction counts as free.
-_FLAT = 1e-4
+# Evaluations in all, in points of the wanted grid, after which doubtful places are left; and the fewest.
+_BUDGET, _LEAST_BUDGET = 1.01, 30_000
+# Curvature, in shares of the largest at any minimum, below which a direction counts as free.
+_FLAT = 1e-5
 
 
 def sites_and_passes(
@@ -22,32 +25,26 @@ def sites_and_passes(
 ) -> tuple[Sites, Passes, dict[str, object]]:
     """Polish what the surface has, join saddles to sites, keep what lies below the cap."""
     minima, saddles = np.flatnonzero(sweep.index == 0), np.flatnonzero(sweep.index == 1)
-    if len(minima) == 0:
-        raise SearchError(
-            f"No minimum lies within energy_cap={energy_cap} eV of the lowest grid energy "
-            f"{fit.lowest:.4f} eV; "
-            "the region below the cap is empty on this grid. Use a finer grid or a higher energy_cap."
-        )
     low = polish(evaluate, sweep.positions[minima], sweep.hessians[minima], index=0)
     high = polish(evaluate, sweep.positions[saddles], sweep.hessians[saddles], index=1)
     doubtful = _doubtful(
         fit, sweep, np.concatenate([sweep.positions[minima][~low.good], sweep.positions[saddles][~high.good]])
     )
-    found_low, found_high = (
-        joined(low, near_folds(evaluate, doubtful, 0)),
-        joined(high, near_folds(evaluate, doubtful, 1)),
-    )
+    budget = max(_BUDGET * float(np.prod(fit.ceiling)), _LEAST_BUDGET)
+    found_high = joined(high, near_folds(evaluate, doubtful, 1, budget))
+    found_low = joined(joined(low, near_folds(evaluate, doubtful, 0, budget)), _unseen(evaluate, fit, low))
     if not found_low.good.any():
         raise SearchError(
-            "No minimum of the surface is a minimum of the landscape: are its gradients those of its "
-            "energies?"
+            f"No minimum of the landscape was found within energy_cap={energy_cap} eV of the lowest energy "
+            f"met, {fit.lowest:.6g} eV: its gradients are not those of its energies, or the grid is too "
+            "coarse for the region below the cap. Check the gradients, use a finer grid or a higher energy_cap."
         )
-    soft = np.abs(np.linalg.eigvalsh(found_low.hessians[found_low.good])).min(axis=1)
-    if soft.max() < _FLAT:
+    curvatures = np.abs(np.linalg.eigvalsh(found_low.hessians[found_low.good]))
+    if curvatures.min(axis=1).max() < _FLAT * curvatures.max():
         raise SearchError(
-            f"Every minimum is flat in some direction (|curvature| below {_FLAT} eV/Å²): the landscape is a "
-            "plateau or "
-            "does not depend on one coordinate, so it has no isolated sites. Give it its missing dimension."
+            f"Every minimum is flat in some direction (|curvature| below {_FLAT * curvatures.max():.2g} "
+            "eV/Å²): the landscape is a plateau or does not depend on one coordinate, so it has no isolated "
+            "sites. Give it its missing dimension."
         )
     sites, site_of = _merged(found_low, evaluate.cell)
     passes, pass_of = _merged(found_high, evaluate.cell)
@@ -85,6 +82,12 @@ def sites_and_passes(
     }
     sites_below, kept = _below_cap(sites, kept, ceiling)
     return sites_below, kept, notes
+
+
+def _unseen(evaluate: Evaluator, fit: Fit, low: Polished) -> Polished:
+    """Minima met before the fit that the surface does not have: wells narrower than its grid."""
+    alone = fit.seen[nearest(fit.seen, low.positions[low.good], evaluate.cell, 0.1) < 0]
+    return polish(evaluate, alone, hessians(evaluate, alone), index=0)
 
 
 def _doubtful(fit: Fit, sweep: Sweep, lost: Floats) -> Floats:

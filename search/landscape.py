@@ -27,8 +27,8 @@ class Landscape(Protocol):
 class Evaluator:
     """A landscape that is called in chunks, checked, counted and timed.
 
-    Energies that are not finite, and energies whose gradient is not finite, come back as +inf with zero
-    gradient: a wall.
+    Energies that are not finite, energies whose gradient is not finite, and `plateaus` come back as +inf with
+    zero gradient: a wall.
 
     Parameters
     ----------
@@ -41,13 +41,7 @@ class Evaluator:
     """
 
     def __init__(self, landscape: Landscape, chunk: int = 10_000, progress: Progress | None = None) -> None:
-        for name in ("cell", "energy_and_gradient"):
-            if not hasattr(landscape, name):
-                raise SearchError(
-                    f"landscape is a {type(landscape).__name__} without `{name}`; a landscape has `cell` "
-                    f"(3, 3) "
-                    "and `energy_and_gradient(points)`."
-                )
+        checked_landscape(landscape)
         self.landscape = landscape
         self.cell = checked_cell(landscape.cell)
         self.chunk = chunk
@@ -55,6 +49,8 @@ class Evaluator:
         self.evaluations = 0
         self.seconds = 0.0
         self.symmetry: Operations | None = None
+        # Energies that stand for a wall though they are finite: a constant given for all places inside atoms.
+        self.plateaus: Floats = np.empty(0)
 
     def on_grid(self, points: Floats, stage: str) -> tuple[Floats, Floats]:
         """As calling it, for many regular points: where the symmetry makes some equal, only one is asked."""
@@ -78,7 +74,9 @@ class Evaluator:
             energies[part], gradients[part] = self._call(points[part], stage)
             if self.progress is not None:
                 self.progress(stage, part.stop, len(points))
-        wall = ~(np.isfinite(energies) & np.isfinite(gradients).all(axis=1))
+        wall = ~(np.isfinite(energies) & np.isfinite(gradients).all(axis=1)) | np.isin(
+            energies, self.plateaus
+        )
         energies[wall], gradients[wall] = np.inf, 0.0
         return energies, gradients
 
@@ -95,6 +93,17 @@ class Evaluator:
         self.seconds += time.perf_counter() - began
         self.evaluations += len(points)
         return checked_answer(answer, len(points))
+
+
+def checked_landscape(landscape: object) -> None:
+    """Raise SearchError unless `landscape` has what a landscape has."""
+    for name in ("cell", "energy_and_gradient"):
+        if not hasattr(landscape, name):
+            raise SearchError(
+                f"landscape is a {type(landscape).__name__} without `{name}`; a landscape has `cell` "
+                f"(3, 3) "
+                "and `energy_and_gradient(points)`."
+            )
 
 
 def checked_answer(answer: object, n: int) -> tuple[Floats, Floats]:

@@ -23,6 +23,7 @@ from search.landscape import Evaluator, Landscape, Progress
 from search.lattice import Floats
 from search.minimise import minimise
 from search.paths import Edge, ends_of, minimum_energy_paths, paths_on_surface
+from search.progress import shown
 
 __all__ = [
     "DENT",
@@ -91,6 +92,7 @@ def refine(
     evaluate = Evaluator(landscape)
     fit = fit_of(network)
     guide = None if fit is None else fit.surface
+    evaluate.plateaus = evaluate.plateaus if fit is None else fit.plateaus
     lows = np.array([[network.nodes[site]["energy"] for site in edge[:2]] for edge in chosen]).reshape(-1, 2)
     known = [None] * len(chosen) if fit is None else paths_on_surface(fit.surface, network, chosen)
     answers: dict[int, list[Band]] = {}
@@ -164,7 +166,7 @@ def with_calculator(
     *,
     start: str = "linear",
     checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> list[Band]:
     """Bands between pairs of relaxed structures with an ASE calculator.
 
@@ -178,7 +180,10 @@ def with_calculator(
     if start not in {"linear", "idpp"}:
         raise SearchError(f"start={start!r}: wanted 'linear' or 'idpp'.")
     settings = settings or Settings()
-    with Evaluations(pairs[0][0], calculator, batch, checkpoint, progress) as evaluate:
+    with (
+        shown(progress) as tell,
+        Evaluations(pairs[0][0], calculator, batch, checkpoint, tell) as evaluate,
+    ):
         paths = []
         for first, last in pairs:
             if len(first) != len(last) or (first.numbers != last.numbers).any():

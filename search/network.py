@@ -1,16 +1,21 @@
 """The complete hopping network of a landscape, and the only writer of the graph contract."""
 
+from pathlib import Path
+
 import numpy as np
 from ase import Atoms
 
+from search.comparison import compare_networks
 from search.critical import sweep_surface
 from search.errors import SearchError
 from search.fits import keep_fit
 from search.graph import Graph
 from search.joining import sites_and_passes
 from search.labels import label_by
-from search.landscape import Evaluator, Landscape, Progress
+from search.landscape import Evaluator, Landscape, Progress, checked_landscape
 from search.pairs import network_of_pairs
+from search.progress import shown
+from search.remembered import RememberedLandscape
 from search.sampling import fit_landscape, grid_shape
 from search.symmetry import symmetry_of
 from search.vibrations import guest_mass
@@ -28,10 +33,11 @@ def build_network(
     method: str = "saddles",
     cutoff: float = 4.0,
     keep_unconverged: bool = False,
-    surface_tolerance: float = 1e-3,
+    surface_tolerance: float | None = None,
     host: Atoms | None = None,
     symprec: float = 1e-2,
-    progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress | bool | None = None,
 ) -> Graph:
     """Every minimum, every first-order saddle and every elementary hop of a landscape up to `energy_cap`.
 
@@ -50,19 +56,23 @@ def build_network(
     seed:
         where the surface is tested against the landscape; same seed, same network.
     method:
-        "saddles" finds everything; "pairs" repeats the recipe of 2017, grid minima and bands between "
-        "all pairs
-        of sites closer than `cutoff`, with edges over hidden sites flagged `elementary=False`.
+        "saddles" finds everything; "pairs" repeats the recipe of 2017, grid minima and bands between all
+        pairs of sites closer than `cutoff`, with edges over hidden sites flagged `elementary=False`; it
+        prints how its sites, hops and diffusivity differ from those of the complete network.
     cutoff, keep_unconverged:
         for "pairs": distance in Å, and whether bands that did not converge become edges (`converged=False`).
     surface_tolerance:
-        largest sampled difference of surface and landscape below the cap, eV, that needs no refinement.
+        largest sampled difference of surface and landscape below the cap, eV, that needs no refinement; by
+        default 1 meV, and less where all energies are small.
     host, symprec:
         the atoms around the guest, if the landscape does not carry them as `host`: where they are a crystal
         to `symprec` Å, and the landscape has its symmetry, equivalent grid points are asked once and
         equivalent sites and hops labelled (`orbit`).
+    checkpoint:
+        file that keeps every answer of a slow landscape (`search.RememberedLandscape`): a search that was
+        killed is started again with it and goes on from there, to the same network.
     progress:
-        called as progress(stage, done, total).
+        True for a bar, or called as progress(stage, done, total).
 
     Returns
     -------
@@ -81,18 +91,41 @@ def build_network(
         )
     if method not in {"saddles", "pairs"}:
         raise SearchError(f"method={method!r}: wanted 'saddles' (complete) or 'pairs' (the recipe of 2017).")
-    evaluate = Evaluator(landscape, progress=progress)
     atoms = host if host is not None else getattr(landscape, "host", None)
+    if checkpoint is not None:
+        checked_landscape(landscape)
+        landscape = RememberedLandscape(landscape, checkpoint)
     ops = symmetry_of(landscape, atoms, symprec) if isinstance(atoms, Atoms) else None
-    evaluate.symmetry = ops
-    if method == "pairs":
-        return network_of_pairs(
-            evaluate, grid_shape(grid, evaluate.cell), energy_cap, guest, attempt, cutoff, keep_unconverged
-        )
-    fit = fit_landscape(evaluate, grid_shape(grid, evaluate.cell), energy_cap, surface_tolerance, seed)
+    with shown(progress) as tell:
+        evaluate = Evaluator(landscape, progress=tell)
+        evaluate.symmetry = ops
+        shape = grid_shape(grid, evaluate.cell)
+        complete = _complete(evaluate, shape, energy_cap, guest, attempt, surface_tolerance, seed)
+        if method == "saddles":
+            return complete
+        evaluate = Evaluator(landscape, progress=tell)
+        evaluate.symmetry = ops
+        network = network_of_pairs(evaluate, shape, energy_cap, guest, attempt, cutoff, keep_unconverged)
+    compared = compare_networks(network, complete)
+    network.graph["search"]["beside_complete"] = str(compared)
+    print(f"Pairs beside the complete network: {compared}")  # asked for with the method
+    return network
+
+
+def _complete(
+    evaluate: Evaluator,
+    shape: tuple[int, int, int],
+    energy_cap: float,
+    guest: str,
+    attempt: float | str,
+    surface_tolerance: float | None,
+    seed: int,
+) -> Graph:
+    """The network from all critical points of the fitted surface."""
+    fit = fit_landscape(evaluate, shape, energy_cap, surface_tolerance, seed)
     # The lowest minimum is not above the lowest point met, so this ceiling is not below the final one.
     ceiling = fit.lowest + energy_cap + 4.0 * min(fit.error.largest, 0.05 * energy_cap)
-    sweep = sweep_surface(fit.surface, ceiling, progress)
+    sweep = sweep_surface(fit.surface, ceiling, evaluate.progress)
     sites, passes, notes = sites_and_passes(evaluate, fit, sweep, energy_cap)
     network = write_graph(sites, passes, evaluate.cell, guest, attempt)
     network.graph["search"] = {
@@ -106,8 +139,8 @@ def build_network(
         "surface_error_rms": fit.error.rms,
         "surface_gradient_error_rms": fit.error.gradient_rms,
         "surface_error_points": fit.error.points,
-        "surface_tolerance": float(surface_tolerance),
-        "surface_within_tolerance": bool(fit.error.largest <= surface_tolerance),
+        "surface_tolerance": fit.tolerance,
+        "surface_within_tolerance": bool(fit.error.largest <= fit.tolerance),
         "cells": sweep.cells,
         "cells_below_cap": sweep.below_cap,
         "boxes": sweep.boxes,
@@ -116,8 +149,8 @@ def build_network(
         "smallest_curvature": float(np.abs(sweep.curvatures).min(initial=np.inf)),
         **notes,
     }
-    if ops is not None:
-        label_by(network, ops)
+    if evaluate.symmetry is not None:
+        label_by(network, evaluate.symmetry)
     keep_fit(network, fit)
     return network
 

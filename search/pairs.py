@@ -76,6 +76,11 @@ def elementary(band: bands.Band) -> bool:
     return bands.dent_of(band.energies) is None
 
 
+def first_order(hessian: Floats) -> bool:
+    """Whether a point with this Hessian (3, 3), eV/Å², can be a pass: a symmetric band may end on a ridge."""
+    return bool((np.linalg.eigvalsh(hessian) < 0).sum() == 1)
+
+
 def network_of_pairs(
     evaluate: Evaluator,
     grid: tuple[int, int, int],
@@ -98,11 +103,7 @@ def network_of_pairs(
     ]
     saddles = np.array([relaxed[row].saddle for row in chosen]).reshape(-1, 3)
     at_saddles = hessians(evaluate, saddles)
-    whole = [
-        row
-        for row, h in enumerate(at_saddles)
-        if attempt != "vineyard" or (np.linalg.eigvalsh(h) < 0).sum() == 1
-    ]
+    whole = [row for row, h in enumerate(at_saddles) if attempt != "vineyard" or first_order(h)]
     images = [[np.zeros(3, dtype=np.int64), near[chosen[row]][2]] for row in whole]
     passes = Passes(
         saddles[whole],
@@ -114,7 +115,7 @@ def network_of_pairs(
             {
                 "converged": relaxed[chosen[row]].converged,
                 "method": "pairs",
-                "elementary": elementary(relaxed[chosen[row]]),
+                "elementary": elementary(relaxed[chosen[row]]) and first_order(at_saddles[row]),
             }
             for row in whole
         ],

@@ -42,6 +42,7 @@ class RememberedLandscape:
             raise SearchError(f"batch={batch}: wanted 1 to {_LARGEST_BATCH} points.")
         self.landscape = landscape
         self.cell = checked_cell(landscape.cell)
+        self.host = getattr(landscape, "host", None)
         self.path = Path(path)
         self.batch = batch
         self._opening = _MAGIC + hashlib.sha256(np.ascontiguousarray(self.cell).tobytes()).digest()

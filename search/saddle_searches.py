@@ -22,6 +22,7 @@ from search.landscape import Progress
 from search.lattice import Floats, Ints, shortest_vectors
 from search.minimise import minimised
 from search.modes import modes
+from search.progress import shown
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def saddle_searches(
     seed: int = 0,
     batch: Batch | None = None,
     checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> SaddleSearch:
     """Seeded dimer searches from relaxed structures that differ in where the guest is.
 
@@ -118,7 +119,10 @@ def saddle_searches(
         )
     if searches < 1:
         raise SearchError(f"searches={searches}: wanted at least one a site.")
-    with Evaluations(sites[0], calculator, batch, checkpoint, progress) as evaluate:
+    with (
+        shown(progress) as tell,
+        Evaluations(sites[0], calculator, batch, checkpoint, tell) as evaluate,
+    ):
         atom = range(len(sites[0]))[guest]
         if atom not in evaluate.moving:
             raise SearchError(f"guest={guest} is a fixed atom; wanted the one that diffuses.")

@@ -6,7 +6,7 @@ that the first surface puts below the cap, with a margin that grows as long as t
 the prediction of level 0 is kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from scipy import ndimage
 from search.errors import SearchError
 from search.landscape import Evaluator
 from search.lattice import Floats, Ints
+from search.minimise import minimised
 from search.surface import Surface, Transform, fit_spline, hermite_refine
-from search.walls import continued
+from search.walls import continued, plateaus
 
 SAMPLE = 2000
 # What level 1 evaluates, in the order tried: energy margin in caps, and width of the halo in points.
@@ -26,6 +27,8 @@ _STAGES = ((1.25, 1), (1.4, 1), (1.5, 3), (1.5, 5), (1.5, 9))
 _STAGNANT = 0.7
 # The share of the whole fine grid that may be asked, the rest of the ceiling being for tests and polishing.
 _SHARE = 0.88
+# Minima of the coarse grid that are followed down before anything is fitted.
+_DESCENTS = 24
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,25 @@ class SurfaceError:
 
 @dataclass(frozen=True)
 class Fit:
-    """A surface, the grid it came from, the lowest energy met on it (eV), and its sampled error."""
+    """A surface, the grid it came from, the lowest energy met on it (eV), and its sampled error.
+
+    `seen` (m, 3), Å: minima below the lowest points of the coarse grid, found on the landscape itself.
+    `plateaus` (p,), eV: energies that stand for walls. `ceiling`: the grid that was asked for;
+    `tolerance`: largest error wanted, eV.
+    """
 
     surface: Surface
     grid: tuple[int, int, int]
     lowest: float
     error: SurfaceError
+    seen: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    plateaus: Floats = field(default_factory=lambda: np.empty(0))
+    ceiling: tuple[int, int, int] = (50, 50, 50)
+    tolerance: float = 1e-3
+
+
+class _DeeperError(Exception):
+    """The landscape goes deeper than the transform of its energies reaches."""
 
 
 def grid_shape(grid: object, cell: Floats) -> tuple[int, int, int]:
@@ -77,12 +93,19 @@ def grid_shape(grid: object, cell: Floats) -> tuple[int, int, int]:
 
 
 def fit_landscape(
-    evaluate: Evaluator, grid: tuple[int, int, int], energy_cap: float, tolerance: float, seed: int
+    evaluate: Evaluator, grid: tuple[int, int, int], energy_cap: float, tolerance: float | None, seed: int
 ) -> Fit:
-    """The surface up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had."""
+    """The surface up to `energy_cap` (eV) above the lowest, to `tolerance` (eV) where it can be had.
+
+    Without a tolerance: 1/2000 of the cap, or of twice the median height below it, and at most 1 meV.
+    """
     cell = evaluate.cell
-    coarse = tuple(max(4, n // 2) for n in grid)
+    coarse = (max(4, grid[0] // 2), max(4, grid[1] // 2), max(4, grid[2] // 2))
     energies, gradients = evaluate.on_grid(grid_points(coarse, cell), stage="grid")
+    high = energies.min(initial=np.inf) + energy_cap
+    evaluate.plateaus = plateaus(energies.reshape(coarse), gradients.reshape(*coarse, 3), high)
+    flat = np.isin(energies, evaluate.plateaus)
+    energies[flat], gradients[flat] = np.inf, 0.0
     finite = np.isfinite(energies)
     if not finite.any():
         raise SearchError(
@@ -98,27 +121,68 @@ def fit_landscape(
             "The landscape is flat: energy the same and gradient zero at every grid point, so it has no "
             "isolated sites."
         )
+    # Wells may go far below the points of the grid, and the transform must reach their bottoms.
+    seen, depths = _wells(evaluate, coarse, energies, energy_cap)
+    lowest = min(float(energies[finite].min()), float(depths.min(initial=np.inf)))
+    if tolerance is None:
+        heights = energies[energies <= lowest + energy_cap] - lowest
+        tolerance = min(1e-3, min(energy_cap, 2.0 * float(np.median(heights))) / 2000.0)
+    while True:
+        try:
+            fit = _fitted(evaluate, coarse, (energies, gradients), lowest, energy_cap, tolerance, seed)
+        except _DeeperError as deeper:
+            lowest = float(deeper.args[0])
+        else:
+            seen = seen[depths <= fit.lowest + energy_cap]
+            return replace(fit, seen=seen, plateaus=evaluate.plateaus, ceiling=grid, tolerance=tolerance)
+
+
+def _wells(
+    evaluate: Evaluator, coarse: tuple[int, ...], energies: Floats, energy_cap: float
+) -> tuple[Floats, Floats]:
+    """Minima (m, 3), Å, and their energies (m,), eV, below the lowest minima of the coarse grid."""
+    shaped = np.where(np.isfinite(energies), energies, np.inf).reshape(coarse)
+    bottom = (shaped <= ndimage.minimum_filter(shaped, size=3, mode="wrap")).ravel()
+    starts = np.flatnonzero(bottom & (energies <= energies.min() + energy_cap))
+    starts = starts[np.argsort(energies[starts], kind="stable")][:_DESCENTS]
+    # To a thousandth of the cap: what matters is how deep they are.
+    x, depths, good = minimised(
+        lambda y: evaluate(y, stage="wells"),
+        grid_points(coarse, evaluate.cell)[starts],
+        0.01 * energy_cap,
+        60,
+    )
+    return x[good], depths[good]
+
+
+def _fitted(
+    evaluate: Evaluator,
+    coarse: tuple[int, int, int],
+    answers: tuple[Floats, Floats],
+    lowest: float,
+    energy_cap: float,
+    tolerance: float,
+    seed: int,
+) -> Fit:
+    """The surface from the answers on the coarse grid and what else has to be asked."""
+    energies, gradients = answers
+    cell, finite = evaluate.cell, np.isfinite(energies)
     width = max(energy_cap, 0.5)
-    lowest = float(energies[finite].min())
     transform = Transform(origin=lowest - 0.5 * width, width=width, wall=20.0)
     v, slope = transform.forward(energies, gradients)
     v, slope = continued(
-        v.reshape(coarse), slope.reshape(*coarse, 3), finite.reshape(coarse), cell, np.log(transform.wall)
+        v.reshape(coarse),
+        slope.reshape(*coarse, 3),
+        finite.reshape(coarse),
+        cell,
+        _floors(transform, lowest, energy_cap),
+        float(np.log(transform.wall)),
     )
     refined = hermite_refine(v, slope, cell)
     surface = fit_spline(refined, cell, transform)
     v, slope = v.ravel(), slope.reshape(-1, 3)
-    return _refine(
-        evaluate,
-        surface,
-        refined,
-        (v, slope),
-        finite,
-        lowest,
-        energy_cap,
-        tolerance,
-        np.random.default_rng(seed),
-    )
+    random = np.random.default_rng(seed)
+    return _refine(evaluate, surface, refined, (v, slope), finite, lowest, energy_cap, tolerance, random)
 
 
 def _refine(
@@ -173,8 +237,9 @@ def _refine(
         wall[wanted] = ~np.isfinite(energies)
         spent += len(wanted)
         lowest = min(lowest, float(energies.min(initial=np.inf)))
+        floor = _floors(transform, lowest, energy_cap)
         surface = fit_spline(
-            hermite_refine(*_behind_walls(v, slope, wall, done, surface), cell), cell, transform
+            hermite_refine(*_behind_walls(v, slope, wall, done, surface, floor), cell), cell, transform
         )
         before, error = error, sample_error(evaluate, surface, lowest + energy_cap, random)
         if error.largest <= tolerance or (stage and error.largest > _STAGNANT * before.largest):
@@ -183,8 +248,18 @@ def _refine(
     return Fit(surface, (fine[0], fine[1], fine[2]), lowest, error)
 
 
+def _floors(transform: Transform, lowest: float, energy_cap: float) -> tuple[float, float]:
+    """What lies behind walls is above the cap, and further in above all that is swept."""
+    return transform.value(lowest + energy_cap), transform.value(lowest + 1.3 * energy_cap)
+
+
 def _behind_walls(
-    v: Floats, slope: Floats, wall: NDArray[np.bool_], done: NDArray[np.bool_], surface: Surface
+    v: Floats,
+    slope: Floats,
+    wall: NDArray[np.bool_],
+    done: NDArray[np.bool_],
+    surface: Surface,
+    floor: tuple[float, float],
 ) -> tuple[Floats, Floats]:
     """The fine grid, shaped, with walls and unasked points around them continued from what was evaluated."""
     fine = surface.shape if np.prod(surface.shape) == v.size else tuple(n // 2 for n in surface.shape)
@@ -193,7 +268,8 @@ def _behind_walls(
         return values, gradients
     near = ndimage.maximum_filter(wall.reshape(fine), size=5, mode="wrap")
     unknown = near & (wall | ~done).reshape(fine)
-    return continued(values, gradients, ~unknown, surface.cell, float(np.log(surface.transform.wall)))
+    ceiling = float(np.log(surface.transform.wall))
+    return continued(values, gradients, ~unknown, surface.cell, floor, ceiling)
 
 
 def _predicted(surface: Surface, refined: Floats, known: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -217,6 +293,9 @@ def _add(
 ) -> tuple[Floats, Floats]:
     """Evaluate fine grid points `which` and write them into v and slope; returns energies and gradients."""
     energies, gradients = evaluate.on_grid(_points(which, fine, evaluate.cell), stage=stage)
+    deepest = float(energies.min(initial=np.inf))
+    if deepest < transform.origin + 0.1 * transform.width:
+        raise _DeeperError(deepest)
     v[which], slope[which] = transform.forward(energies, gradients)
     return energies, gradients
 

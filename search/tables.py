@@ -5,6 +5,12 @@ import pandas as pd
 
 from search.graph import Graph
 
+_HOPS = [
+    *("source", "target", "key", "image_a", "image_b", "image_c", "distance_A", "barrier_eV"),
+    *("prefactor_Hz", "saddle_energy_eV", "saddle_x_A", "saddle_y_A", "saddle_z_A"),
+    *("converged", "method", "orbit"),
+]
+
 
 def sites_table(network: Graph) -> pd.DataFrame:
     """Sites in the order of the graph.
@@ -63,5 +69,4 @@ def hops_table(network: Graph) -> pd.DataFrame:
                 "orbit": data.get("orbit", -1),
             }
         )
-    columns = ["source", "target", "key", "image_a", "image_b", "image_c", "distance_A", "barrier_eV"]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+    return pd.DataFrame(rows, columns=_HOPS)

@@ -16,6 +16,7 @@ from search.landscape import Progress
 from search.lattice import Floats
 from search.minimise import minimised
 from search.pairs import near_pairs
+from search.progress import shown
 from search.supercell import Defect, Supercell, as_copy, make_supercell, nearest_rows
 from search.symmetry import Hop, Moves, Operations, as_image, identity, operations, orbits
 
@@ -41,7 +42,7 @@ def vacancy_network(
     batch: Batch | None = None,
     keep_unconverged: bool = False,
     checkpoint: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Graph:
     """The hopping graph of a vacancy (or of an extra atom) of `species`, with the full potential.
 
@@ -78,7 +79,7 @@ def vacancy_network(
     checkpoint:
         a file that keeps finished evaluations; started again with it, the search goes on where it stopped.
     progress:
-        called as progress(stage, done, total).
+        True for a bar, or called as progress(stage, done, total).
 
     Returns
     -------
@@ -109,7 +110,10 @@ def vacancy_network(
         kind = Vacancies(cell, ops, cutoff, symprec)
     else:
         kind = Interstitials(cell, ops, cutoff, species, sites, exchange=mechanism == "interstitialcy")
-    with Evaluations(kind.template(), calculator, batch, checkpoint, progress) as evaluate:
+    with (
+        shown(progress) as tell,
+        Evaluations(kind.template(), calculator, batch, checkpoint, tell) as evaluate,
+    ):
         kind.relax(evaluate, fmax)
         found = hop_bands(kind, evaluate, settings, start)
         return write_defect_graph(

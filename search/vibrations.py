@@ -49,3 +49,10 @@ def vineyard(site: Floats, saddle: Floats, mass: float) -> float:
         )
     ratio = np.prod(at_site) / np.prod(at_saddle[1:])
     return float(np.sqrt(ratio / mass) * _ANGULAR / (2.0 * np.pi))
+
+
+def modes_thz(hessian: Floats, mass: float) -> list[float]:
+    """Frequencies (3), THz, of a guest of `mass` amu with a Hessian (3, 3), eV/Å²; imaginary ones negative."""
+    values = np.linalg.eigvalsh(hessian)
+    frequencies = np.sign(values) * np.sqrt(np.abs(values) / mass) * _ANGULAR / (2.0 * np.pi) / 1e12
+    return [float(f) for f in frequencies]

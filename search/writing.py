@@ -6,7 +6,7 @@ import numpy as np
 
 from search.graph import Graph
 from search.lattice import Floats, Ints
-from search.vibrations import guest_mass, vineyard
+from search.vibrations import guest_mass, modes_thz, vineyard
 
 SCHEMA = "hopping-graph/1"
 
@@ -37,9 +37,18 @@ def write_graph(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt:
     network: Graph = Graph(
         schema=SCHEMA, cell=[[float(x) for x in row] for row in cell], guest=guest, energy_unit="eV"
     )
-    for site, (position, energy) in enumerate(zip(sites.positions, sites.energies, strict=True)):
-        network.add_node(site, position=[float(x) for x in position], energy=float(energy))
     mass = guest_mass(guest) if attempt == "vineyard" else 0.0
+
+    def listed(hessian: Floats) -> dict[str, list[float]]:
+        return {"modes_THz": modes_thz(hessian, mass)} if mass else {}
+
+    for site, (position, energy) in enumerate(zip(sites.positions, sites.energies, strict=True)):
+        network.add_node(
+            site,
+            position=[float(x) for x in position],
+            energy=float(energy),
+            **listed(sites.hessians[site]),
+        )
     loops = []
     for row in range(len(passes.energies)):
         a, b = (int(x) for x in passes.ends[row])
@@ -66,6 +75,7 @@ def write_graph(sites: Sites, passes: Passes, cell: Floats, guest: str, attempt:
                 saddle_position=[float(x) for x in passes.positions[row] - home @ cell],
                 saddle_energy=float(passes.energies[row]),
                 **{"converged": True, "method": "saddle", **(passes.labels[row] if passes.labels else {})},
+                **listed(passes.hessians[row]),
                 hop=row,
             )
     network.graph["loops"] = loops

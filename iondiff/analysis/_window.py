@@ -10,7 +10,7 @@ likelihood, and looks for the bend.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,10 @@ WINDOW_ODDS, WINDOW_ODDS_GROW = 4.0, 1.4
 CONVEX_ODDS = 4.0
 #: Posterior probabilities of memory up to this are noise and count as zero.
 NEGLIGIBLE = 0.25
+#: From this on memory is certain, and the straight line through everything is dropped.
+SURE = 0.97
+#: A memory that is not taken to be there, but likelier than SUSPECTED under these odds, widens the error bar.
+DOUBT_ODDS, DOUBT_ODDS_GROW, SUSPECTED = 6.0, 1.4, 0.15
 #: Once a window passes, this many steps narrower are taken: what the test could not see is then gone too.
 STEPS_NARROWER = 2
 FLOOR = 1e-3
@@ -75,11 +79,15 @@ class Fit:
 
 @dataclass(frozen=True)
 class Window:
-    """One choice of frequencies and its posterior weight."""
+    """One choice of frequencies and its posterior weight.
+
+    `doubt` is a variance of the intercept, for memories that might be there all the same.
+    """
 
     modes: int
     order: int
     weight: float
+    doubt: float = 0.0
 
 
 def curvature_axis(m: int) -> Floats:
@@ -125,17 +133,20 @@ def choose_windows(power: Floats, s: Floats, freedom: Floats) -> list[Window]:
     answers.
     """
     m = len(power)
-    odds = _log_odds_of_memory(power, s, freedom, m, ODDS, ODDS_GROW)
-    probability = 1.0 / (1.0 + np.exp(-min(odds, 500.0)))
+    z = _bends(power, s, freedom, m)
+    probability = 1.0 / (1.0 + np.exp(-min(_log_odds(z, ODDS, ODDS_GROW).max(), 500.0)))
     memory = max(0.0, (probability - NEGLIGIBLE) / (1.0 - NEGLIGIBLE))
-    if memory == 0.0:
-        return [Window(m, 2, 1.0)]
+    if memory <= SURE:
+        line = Window(m, 2, 1.0 - memory, _doubt(power, s, freedom, z))
+        if memory == 0.0:
+            return [line]
     sizes = _sizes(m)
     for place, modes in enumerate(sizes[1:], 1):
-        if _log_odds_of_memory(power, s, freedom, modes, WINDOW_ODDS, WINDOW_ODDS_GROW) < 0.0:
+        odds = _log_odds(_bends(power, s, freedom, modes), WINDOW_ODDS, WINDOW_ODDS_GROW)
+        if odds.max() < 0.0:
             narrow = Window(sizes[min(place + STEPS_NARROWER, len(sizes) - 1)], 3, memory)
-            return [narrow] if memory > 0.97 else [Window(m, 2, 1.0 - memory), narrow]
-    return [] if memory > 0.97 else [Window(m, 2, 1.0)]
+            return [narrow] if memory > SURE else [line, narrow]
+    return [] if memory > SURE else [replace(line, weight=1.0)]
 
 
 def _sizes(m: int) -> list[int]:
@@ -146,15 +157,46 @@ def _sizes(m: int) -> list[int]:
     return sizes
 
 
-def _log_odds_of_memory(
-    power: Floats, s: Floats, freedom: Floats, modes: int, odds: float, grow: float
-) -> float:
-    """Log posterior odds of the likeliest bend of the spectrum against a straight line."""
-    z = _bends(power, s, freedom, modes)
+def _log_odds(z: Floats, odds: float, grow: float) -> Floats:
+    """Log posterior odds of each bend against a straight line, from how many sigmas it stands out."""
     prior = np.log(odds) + np.arange(len(z)) * np.log(grow)
-    down = 0.5 * np.maximum(z, 0.0) ** 2 - prior
-    up = 0.5 * np.maximum(-z, 0.0) ** 2 - prior - np.log(CONVEX_ODDS)
-    return float(max(down.max(), up.max()))
+    return np.asarray(0.5 * z**2 - prior - np.where(z < 0.0, np.log(CONVEX_ODDS), 0.0))
+
+
+def _doubt(power: Floats, s: Floats, freedom: Floats, z: Floats) -> float:
+    """Variance that suspected memories add to the intercept of the straight line: what they would take from it.
+
+    The value stays with the line, whose spread is the smallest possible if nothing is there. A relaxation so
+    slow that it moves only the lowest frequencies can hide behind their noise; where it would be no surprise,
+    the error bar says so.
+    """
+    odds = _log_odds(z, DOUBT_ODDS, DOUBT_ODDS_GROW)
+    share = np.exp(odds - np.logaddexp.reduce(np.append(odds, 0.0)))
+    suspects = [k for k in range(1, len(z)) if z[k] > 0.0 and share[k] > SUSPECTED]
+    if not suspects:
+        return 0.0
+    line = fit(power, s, freedom, len(power), 2)
+    variance = 0.0
+    for k in suspects:
+        below = max(_with_relaxation(power, s, freedom, s[-1] / 4.0**k, line.spectrum), 0.0)
+        variance += float(share[k]) * (line.coefficients[0] - below) ** 2
+    return variance
+
+
+def _with_relaxation(power: Floats, s: Floats, freedom: Floats, rate: float, spectrum: Floats) -> float:
+    """Intercept of a line and a relaxation, as maximum likelihood has it."""
+    design = np.stack([np.ones_like(s), s / s[-1], s / (rate + s)], axis=1)
+    intercept = 0.0
+    for _ in range(12):
+        weight = freedom * (spectrum.mean() / spectrum) ** 2
+        coefficients = np.linalg.solve(design.T @ (weight[:, None] * design), design.T @ (weight * power))
+        new = design @ coefficients
+        new = np.maximum(new, max(FLOOR * float(new.max()), 1e-300))
+        settled = float(np.max(np.abs(new - spectrum) / new)) < 1e-5
+        spectrum, intercept = new, float(coefficients[0])
+        if settled:
+            break
+    return intercept
 
 
 def _bends(power: Floats, s: Floats, freedom: Floats, modes: int) -> Floats:

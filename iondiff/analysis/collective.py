@@ -26,7 +26,7 @@ XI_CUBIC = 2.837297
 
 def charge_diffusivity(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None = None,
     *,
     charges: Mapping[str, float] | Sequence[float] | None = None,
     species: str | Sequence[str] | None = None,
@@ -56,8 +56,8 @@ def charge_diffusivity(
     Diffusivity
         cm²/s.
     """
-    timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+    timestep = checked_timestep(timestep_ps, trajectory)
     chosen, z = _charged(trajectory, charges, species)
     if drift == "centre":
         raise TrajectoryError(
@@ -78,7 +78,7 @@ def charge_diffusivity(
     return answer
 
 
-def haven_ratio(positions: Any, timestep_ps: float, **options: Any) -> Estimate:
+def haven_ratio(positions: Any, timestep_ps: float | None = None, **options: Any) -> Estimate:
     """Tracer over charge diffusivity: below one where ions move together.
 
     Parameters
@@ -111,7 +111,7 @@ def haven_ratio(positions: Any, timestep_ps: float, **options: Any) -> Estimate:
 
 def conductivity(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None,
     temperature: float,
     *,
     charges: Mapping[str, float] | Sequence[float] | float = 1.0,
@@ -204,7 +204,11 @@ def yeh_hummer(
 
 
 def diffusivity_table(
-    trajectories: Mapping[float, Any], timestep_ps: float, *, skip_short: bool = False, **options: Any
+    trajectories: Mapping[float, Any],
+    timestep_ps: float | None = None,
+    *,
+    skip_short: bool = False,
+    **options: Any,
 ) -> pd.DataFrame:
     """Diffusivities of trajectories at several temperatures, as `kmc.sweep` writes them.
 
@@ -237,7 +241,9 @@ def diffusivity_table(
     return pd.DataFrame(rows, columns=columns)
 
 
-def arrhenius(trajectories: Mapping[float, Any], timestep_ps: float, **options: Any) -> ArrheniusFit:
+def arrhenius(
+    trajectories: Mapping[float, Any], timestep_ps: float | None = None, **options: Any
+) -> ArrheniusFit:
     """Arrhenius line through {temperature in K: trajectory}, by errors; `.extrapolate(300)` goes on."""
     return fit_arrhenius(diffusivity_table(trajectories, timestep_ps, **options))
 

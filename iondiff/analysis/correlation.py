@@ -36,7 +36,7 @@ class Curve:
 
 def msd(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None = None,
     *,
     species: str | Sequence[str] | None = None,
     symbols: Sequence[str] | None = None,
@@ -64,8 +64,8 @@ def msd(
         ps, Å²; lags 0 to frames − 1. Long lags have few origins: nothing beyond a tenth of the run is worth
         fitting.
     """
-    timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+    timestep = checked_timestep(timestep_ps, trajectory)
     moving = motion(trajectory, trajectory.atoms_of(species), drift)
     n = trajectory.n_frames
     pairs = [(a, b) for a in range(3) for b in range(a, 3)] if tensor else [(a, a) for a in range(3)]
@@ -96,7 +96,7 @@ def msd(
 
 def vacf(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None = None,
     *,
     velocities: Any = None,
     species: str | Sequence[str] | None = None,
@@ -124,7 +124,7 @@ def vacf(
 
 def velocity_spectrum(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None = None,
     *,
     velocities: Any = None,
     species: str | Sequence[str] | None = None,
@@ -163,12 +163,12 @@ def velocity_spectrum(
 
 
 def _velocity_power(
-    positions: Any, timestep_ps: float, velocities: Any, species: Any, symbols: Any, cell: Any, drift: str,
+    positions: Any, timestep_ps: float | None, velocities: Any, species: Any, symbols: Any, cell: Any, drift: str,
     wrapped: bool | None, *, pad: bool,
 ) -> tuple[float, Floats, int, int]:  # fmt: skip
     """Power spectrum |Σ_t v e^{iωt}|² summed over axes, mean over atoms; Å²/ps²."""
-    timestep = checked_timestep(timestep_ps)
     if velocities is not None:
+        timestep = checked_timestep(timestep_ps)
         # Velocities are the increments of a path with steps v · timestep.
         given = np.asarray(velocities, dtype=np.float64)
         if given.ndim != 3 or given.shape[2] != 3:
@@ -179,6 +179,7 @@ def _velocity_power(
         trajectory = as_trajectory(path, symbols=symbols, wrapped=False)
     else:
         trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+        timestep = checked_timestep(timestep_ps, trajectory)
     moving = motion(trajectory, trajectory.atoms_of(species), drift)
     size = fft.next_fast_len(2 * moving.m, real=True) if pad else moving.m
     power = np.zeros(size // 2 + 1)
@@ -210,7 +211,7 @@ class VanHove:
 
 def van_hove_self(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None,
     times_ps: Iterable[float],
     *,
     edges: Sequence[float] | Floats | None = None,
@@ -229,8 +230,8 @@ def van_hove_self(
     edges
         Bins, increasing, Å; None: 100 up to the farthest any atom came.
     """
-    timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+    timestep = checked_timestep(timestep_ps, trajectory)
     moving = motion(trajectory, trajectory.atoms_of(species), drift)
     lags = _lags(times_ps, timestep, moving.m)
     bins = None if edges is None else _edges(edges)
@@ -264,7 +265,7 @@ def van_hove_self(
 
 def van_hove_distinct(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None,
     times_ps: Iterable[float],
     *,
     edges: Sequence[float] | Floats | None = None,
@@ -290,8 +291,8 @@ def van_hove_distinct(
     TrajectoryError
         No cell, fewer than two atoms, or edges that reach too far.
     """
-    timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+    timestep = checked_timestep(timestep_ps, trajectory)
     mean_cell = trajectory.mean_cell
     atoms = trajectory.atoms_of(species)
     if len(atoms) < 2:

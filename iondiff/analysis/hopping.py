@@ -181,7 +181,7 @@ class Jumps:
 def jumps(
     positions: Any,
     sites: Any,
-    timestep_ps: float,
+    timestep_ps: float | None = None,
     *,
     core: float | Sequence[float] | None = None,
     species: str | Sequence[str] | None = None,
@@ -206,8 +206,8 @@ def jumps(
     TrajectoryError
         No cell, sites that are none or lie on each other, cores that overlap, or no atom ever at a site.
     """
-    timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+    timestep = checked_timestep(timestep_ps, trajectory)
     mean_cell = trajectory.mean_cell
     inverse = np.linalg.inv(mean_cell)
     places = _sites(sites) @ inverse

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ase import Atoms
 from ase.geometry import complete_cell
 
+from iondiff.analysis.trajectory import Trajectory
 from iondiff.errors import TrajectoryError
 
 Floats = npt.NDArray[np.float64]
@@ -95,6 +96,25 @@ def read_frames(source: str | Path | Atoms | Iterable[Atoms]) -> Frames:
         cells.append(np.array(frame.cell.array))
         store.add(frame.positions)
     return Frames(store.array(), _cells(cells, periodic), tuple(symbols), tuple(periodic), notes)  # type: ignore[arg-type]
+
+
+def written_by_a_run(source: Any) -> Trajectory | None:
+    """The trajectory of a run of `iondiff.dynamics`: from the run, its opened file, or its path; else None."""
+    from iondiff.dynamics import Run
+    from iondiff.dynamics import Trajectory as Written
+    from iondiff.dynamics.trajectory import MAGIC
+
+    if isinstance(source, Run):
+        source = source.frames()
+    elif isinstance(source, (str, Path)):
+        path = Path(source)
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            if stream.read(len(MAGIC)) != MAGIC:
+                return None
+        source = Written(path)
+    return source.for_analysis() if isinstance(source, Written) else None
 
 
 def _whole_frames(path: Path, notes: list[str]) -> Iterator[Atoms]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -256,6 +258,12 @@ def order(atoms: Atoms, q_max: float = 5.0) -> float:
     return strongest / len(atoms) ** 2
 
 
+def first_peak(r: np.ndarray, g: np.ndarray) -> float:
+    """Å: the nearest maximum of g(r) that is at least half as high as the highest."""
+    smooth = gaussian_filter1d(g, 2.0)
+    return float(r[find_peaks(np.append(smooth, 0.0), height=0.5 * smooth.max())[0][0]])
+
+
 def describe(atoms: Atoms, cutoff: Cutoff) -> dict[str, Any]:
     """The usual numbers of one structure.
 
@@ -277,6 +285,6 @@ def describe(atoms: Atoms, cutoff: Cutoff) -> dict[str, Any]:
         "angle_deg": float(angle.mean()) if len(angle) else None,
         "angle_spread_deg": float(angle.std()) if len(angle) else None,
         "ring_share": {size: number / pairs for size, number in sorted(sizes.items())},
-        "first_peak_A": float(r[int(np.argmax(g))]),
+        "first_peak_A": first_peak(r, g),
         "order": order(atoms),
     }

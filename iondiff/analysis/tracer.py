@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from iondiff.analysis import _spectra
+from iondiff.analysis._frame import wandering
 from iondiff.analysis._window import Fit, Window, choose_windows, curvature_axis, fit, intercept_weights
 from iondiff.analysis.estimates import Diffusivity, NotDiffusiveError
-from iondiff.analysis.trajectory import Motion, as_trajectory, motion
+from iondiff.analysis.trajectory import Motion, Trajectory, as_trajectory, motion
 from iondiff.errors import TrajectoryError
 
 Floats = npt.NDArray[np.float64]
@@ -31,13 +32,11 @@ MOST_BLOCKS, FEWEST_BLOCKS = 40, 3
 FEWEST_INCREMENTS = 12
 #: An error beyond this share of the value is no measurement.
 LARGEST_ERROR = 0.4
-#: The whole cell wanders if its mean place moves so much faster than independent atoms would let it.
-WANDERS = 8.0
 
 
 def diffusivity(
     positions: Any,
-    timestep_ps: float,
+    timestep_ps: float | None = None,
     *,
     species: str | Sequence[str] | None = None,
     symbols: Sequence[str] | None = None,
@@ -53,9 +52,10 @@ def diffusivity(
     ----------
     positions
         Unwrapped positions (frames, atoms, 3) in Å, or a trajectory: a path that ASE reads (extxyz, LAMMPS
-        dump, XDATCAR, .traj), `ase.Atoms` objects in a list or iterator, an `iondiff.analysis.Trajectory`.
+        dump, XDATCAR, .traj) or of a file of `iondiff.dynamics`, `ase.Atoms` objects in a list or iterator, a
+        `Run` or `Trajectory` of `iondiff.dynamics`, an `iondiff.analysis.Trajectory`.
     timestep_ps
-        Time between frames, ps.
+        Time between frames, ps; those of `iondiff.dynamics` know it themselves.
     species
         Which atoms diffuse, "Li" or ["Li", "Na"]; None: all.
     symbols
@@ -85,8 +85,8 @@ def diffusivity(
     NotDiffusiveError
         Too short to be diffusive; carries the partial estimate.
     """
-    timestep = checked_timestep(timestep_ps)
     trajectory = as_trajectory(positions, cell=cell, symbols=symbols, wrapped=wrapped)
+    timestep = checked_timestep(timestep_ps, trajectory)
     chosen = trajectory.atoms_of(species)
     moving = motion(trajectory, chosen, drift)
     answer, trouble = analyse(moving, timestep, drift, tensor=tensor)
@@ -96,8 +96,10 @@ def diffusivity(
     return answer
 
 
-def checked_timestep(timestep_ps: Any) -> float:
-    """The time between frames as a float above zero."""
+def checked_timestep(timestep_ps: Any, trajectory: Trajectory | None = None) -> float:
+    """The time between frames as a float above zero; None: what the trajectory knows of it."""
+    if timestep_ps is None and trajectory is not None:
+        timestep_ps = trajectory.timestep_ps
     try:
         timestep = float(timestep_ps)
     except (TypeError, ValueError):
@@ -149,7 +151,10 @@ def analyse(moving: Motion, timestep: float, drift: str, *, tensor: bool) -> tup
         windows = [Window(min(10, moving.m), 2, 1.0)]
     parts = _each_window(moving, power, s, windows, tensor=tensor)
     answer = _average(parts, windows, scale, about)
-    return answer, trouble or _trouble(answer, parts[0], scale)
+    main = parts[int(np.argmax([window.weight for window in windows]))]
+    rattle = _rattle(total, s, main.fit, float(np.mean(main.value[:3])))
+    answer = replace(answer, localisation=rattle)
+    return answer, trouble or _trouble(answer, parts, windows, scale)
 
 
 def _powers(moving: Motion, spectra: _spectra.Spectra, drift: str) -> tuple[_Power, list[str]]:
@@ -157,16 +162,13 @@ def _powers(moving: Motion, spectra: _spectra.Spectra, drift: str) -> tuple[_Pow
     n, m = moving.n_atoms, moving.m
     to_centre = drift == "centre"
     notes = []
-    if drift == "auto" and moving.mean_removed and n >= 4:
-        low = slice(0, max(12, m // 16))
-        common = spectra.common[:3, low].sum() / n
-        relative = spectra.relative(to_centre=True)[:3, low].sum()
-        if common > WANDERS * relative:
+    if drift == "auto" and moving.mean_removed:
+        excess = wandering(moving, spectra)
+        if excess is not None:
             to_centre = True
             notes.append(
-                f"the whole cell wanders (its mean place moves {common / relative:.3g} times as fast as "
-                "independent "
-                "atoms would let it): motion about the mean place was taken; drift='none' leaves it in"
+                f"the whole cell wanders (its mean place moves {excess:.3g} times as fast as independent atoms "
+                "would let it): motion about the mean place was taken; drift='none' leaves it in"
             )
     if to_centre and n < 2:
         raise TrajectoryError(
@@ -252,10 +254,12 @@ def _average(parts: list[_Part], windows: list[Window], scale: float, about: Dif
     values = np.array([part.value for part in parts])
     value = weights @ values
     variance = weights @ np.array([part.variance for part in parts]) + weights @ (values - value) ** 2
+    isotropic = max(abs(float(value[:3].mean())), 1e-300)
+    doubt = float(weights @ [window.doubt for window in windows])
+    variance[:3] += doubt * (value[:3] / isotropic) ** 2
     main = parts[int(np.argmax(weights))]
     tensor = np.ndim(about.value) == 2
     freedom = 1.0 / float(weights @ np.array([1.0 / part.freedom for part in parts]))
-    slope = float(main.fit.coefficients[1]) / main.fit.scale if main.fit.order > 1 else math.nan
     if tensor:
         own = value[:3].mean()
         as_matrix = np.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])
@@ -272,7 +276,6 @@ def _average(parts: list[_Part], windows: list[Window], scale: float, about: Dif
         degrees_of_freedom=freedom,
         offset=_offset(main, float(own)) * scale,
         window_ps=(m + 1) / (main.fit.modes + 1) * about.timestep_ps,
-        localisation=math.sqrt(slope) if slope > 0.0 else math.nan,
         correlation=main.correlation,
     )
 
@@ -299,12 +302,28 @@ def curvature_axis_of(found: Fit) -> Floats:
     return np.asarray(4.0 * np.sin(0.5 * edge * np.arange(1, found.modes + 1) / found.modes) ** 2)
 
 
-def _trouble(answer: Diffusivity, part: _Part, scale: float) -> str | None:
-    if np.ndim(answer.value):
-        value = float(np.trace(answer.value)) / 3.0
-        error = float(np.sqrt(part.variance[:3].sum()) / 3.0) * scale
-    else:
-        value, error = float(answer.value), float(answer.error)
+def _rattle(power: Floats, s: Floats, found: Fit, value: float) -> float:
+    """Standard deviation (Å, an axis) of what does not add up with time; NaN where there is none.
+
+    A stationary motion u adds s S(θ) to the spectrum of the increments, S that of u itself, whose mean over
+    frequencies is the variance of u. Inside the window the fit stands for the noisy spectrum.
+    """
+    low = s[: found.modes]
+    inside = np.vander(low / found.scale, found.order, increasing=True)[:, 1:] @ found.coefficients[1:] / low
+    outside = (power[found.modes :] - value) / s[found.modes :]
+    variance = (float(inside.sum()) + float(outside.sum())) / len(power)
+    return math.sqrt(variance) if variance > 0.0 else math.nan
+
+
+def _trouble(answer: Diffusivity, parts: list[_Part], windows: list[Window], scale: float) -> str | None:
+    """What speaks against the number: it is lost in its error, or in the rattling."""
+    weights = np.array([window.weight for window in windows])
+    axes = np.array([part.value[:3] for part in parts])
+    spread = np.array([part.variance[:3].sum() for part in parts]) / axes.shape[1] ** 2
+    each = axes.mean(axis=1)
+    value = float(weights @ each)
+    error = math.sqrt(float(weights @ (spread + (each - value) ** 2))) * scale
+    value *= scale
     if value <= 0.0 or error > LARGEST_ERROR * value:
         return (
             f"D is not told apart from zero: {value:.3g} ± {error:.2g} cm²/s over {answer.window_ps:.3g} "

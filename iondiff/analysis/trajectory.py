@@ -60,6 +60,8 @@ class Trajectory:
         None: found out where needed.
     notes
         What was put right, in words.
+    timestep_ps
+        Time between frames, where the source says it.
     """
 
     positions: npt.NDArray[Any]
@@ -68,6 +70,7 @@ class Trajectory:
     periodic: tuple[bool, bool, bool] = (True, True, True)
     wrapped: bool | None = None
     notes: list[str] = field(default_factory=list)
+    timestep_ps: float | None = None
     _comoving: bool | None = field(default=None, repr=False)
     _inverse: Floats = field(default_factory=lambda: np.zeros((3, 3)), repr=False)
 
@@ -191,7 +194,7 @@ class Trajectory:
         section = max(1, SECTION_BYTES // (24 * self.n_atoms))
         for start in range(0, self.n_frames, section):
             rows[start : start + section] = self.positions[start : start + section, picked]
-            if mapped is not None and hasattr(mapped, "madvise") and self.positions.mode in {"r", "r+"}:
+            if mapped is not None and hasattr(mapped, "madvise") and self.positions.mode in {"r", "r+", "w+"}:
                 mapped.madvise(mmap.MADV_DONTNEED)
         return rows
 
@@ -288,7 +291,8 @@ def as_trajectory(
     ----------
     source
         Positions (frames, atoms, 3) in Å (a `numpy.memmap` stays on disk); a path that ASE can read (extxyz,
-        LAMMPS dump, XDATCAR, .traj, ...); a list or iterator of `ase.Atoms`; or a `Trajectory`.
+        LAMMPS dump, XDATCAR, .traj, ...) or of a run's own file; a list or iterator of `ase.Atoms`; a `Run` or
+        `Trajectory` of `iondiff.dynamics`; or a `Trajectory`.
     cell
         (3, 3), (frames, 3, 3), three lengths, in Å; for bare positions, or in place of the one in the source.
     symbols
@@ -310,6 +314,12 @@ def as_trajectory(
     if isinstance(source, Trajectory):
         return source
     given = tuple(symbols) if symbols is not None else None
+    if not isinstance(source, (Atoms, list, tuple, np.ndarray)):
+        from iondiff.analysis.readers import written_by_a_run
+
+        own = written_by_a_run(source)
+        if own is not None:
+            return own
     if isinstance(source, (str, Path, Atoms)) or not _numeric(source):
         from iondiff.analysis.readers import read_frames
 

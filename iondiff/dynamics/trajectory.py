@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_extxyz
 
+from iondiff.analysis.readers import KEEP_IN_MEMORY
 from iondiff.analysis.trajectory import Trajectory as AnalysisTrajectory
 from iondiff.errors import DynamicsError
 
@@ -371,19 +373,23 @@ class Trajectory:
         return atoms
 
     def for_analysis(self, scratch: str | Path | None = None) -> AnalysisTrajectory:
-        """What :mod:`iondiff.analysis` takes: positions and their cells.
+        """What :mod:`iondiff.analysis` works on: positions, their cells, the time between frames.
 
         Parameters
         ----------
         scratch
-            A file for the positions (24 bytes an atom and frame), mapped instead of held in memory.
+            A file for the positions (24 bytes an atom and frame), mapped instead of held in memory; beyond 256
+            MiB an unnamed temporary one when not given.
         """
         shape = (len(self), len(self.symbols), 3)
-        positions: np.ndarray = (
-            np.empty(shape)
-            if scratch is None
-            else np.lib.format.open_memmap(scratch, "w+", np.float64, shape)
-        )
+        positions: np.ndarray
+        if scratch is not None:
+            positions = np.lib.format.open_memmap(scratch, "w+", np.float64, shape)
+        elif 8 * int(np.prod(shape)) > KEEP_IN_MEMORY:
+            with tempfile.TemporaryFile() as unnamed:  # the map keeps the data
+                positions = np.memmap(unnamed, np.float64, "w+", shape=shape)
+        else:
+            positions = np.empty(shape)
         at = 0
         for chunk in self.chunks(("positions",)):
             positions[at : at + len(chunk["positions"])] = chunk["positions"]
@@ -391,9 +397,13 @@ class Trajectory:
         cells = self.cells()
         periodic = (bool(self.pbc[0]), bool(self.pbc[1]), bool(self.pbc[2]))
         still = bool((cells == cells[0]).all())
-        return AnalysisTrajectory(
-            positions, cells[0] if still else cells, tuple(self.symbols), periodic, wrapped=False
-        )
+        made = AnalysisTrajectory(
+            positions, cells[0] if still else cells, tuple(self.symbols), periodic, wrapped=False,
+            timestep_ps=self.timestep_ps,
+        )  # fmt: skip
+        if self.damage:
+            made.say(self.damage)
+        return made
 
     def export(self, path: str | Path, every: int = 1) -> None:
         """Extended XYZ, which ASE, OVITO and MDAnalysis open; one frame at a time in memory."""

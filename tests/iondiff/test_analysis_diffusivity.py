@@ -131,6 +131,21 @@ def test_a_wandering_cell_is_seen_and_said():
     assert not diffusivity(walk, timestep_ps=1.0).notes
 
 
+def test_a_cell_that_swings_is_seen_and_groups_of_ions_are_not_taken_for_one():
+    """In groups of eight the mean place moves eight times as fast, too; but it is the ions that move."""
+    rng = np.random.default_rng(21)
+    walk, D = trajectories.brownian(rng, frames=800, atoms=32)
+    swing = 2.0 * np.sin(np.arange(800) / 30.0)[:, None, None]
+    found = diffusivity(walk + swing, timestep_ps=1.0)
+    assert "wanders" in found.notes[0]
+    assert abs(found.value - D * CM2_S) < 4 * found.error
+    eight, D = trajectories.brownian(rng, frames=800, atoms=2)
+    groups = np.repeat(eight, 8, axis=1) + rng.normal(0, 0.02, (800, 16, 3))
+    found = diffusivity(groups, timestep_ps=1.0)
+    assert not found.notes
+    assert abs(found.value - D * CM2_S) < 4 * found.error
+
+
 def test_the_host_is_the_frame_of_reference():
     rng = np.random.default_rng(9)
     ions, D = trajectories.brownian(rng, frames=600, atoms=10)
@@ -165,6 +180,24 @@ def test_rattling_alone_is_no_diffusion(frames):
         partial = raised.value.estimate
         assert isinstance(partial, Diffusivity)
         assert isinstance(raised.value, kmc.NotConvergedError)
+
+
+def test_hopping_back_is_not_taken_for_rattling():
+    """Ions that come three hops far and often jump back diffuse: the width of a window says nothing of their cage."""
+    rng, refused = np.random.default_rng(22), 0
+    for _ in range(8):
+        options = {"rate": 0.02, "hop": 2.5, "back": 0.3, "spread": 0.1, "relaxation": 0.0}
+        walk, _ = trajectories.cages(rng, frames=2000, atoms=16, **options)
+        try:
+            assert not diffusivity(walk, timestep_ps=1.0).localisation > 1.5
+        except NotDiffusiveError:
+            refused += 1
+    assert refused <= 1
+
+
+def test_the_amplitude_of_slow_rattling():
+    walk, _ = trajectories.cages(np.random.default_rng(23), frames=3000, atoms=32, spread=0.4, relaxation=4.0)
+    assert diffusivity(walk, timestep_ps=1.0).localisation == pytest.approx(0.4, rel=0.15)
 
 
 def test_slow_memory_is_refused():

@@ -151,6 +151,8 @@ def test_vineyard_of_cosines():
         axis = int(np.argmax(np.abs(data["image"])))
         expected = np.sqrt(amplitudes[axis] * ev / (mass * amu)) / (lengths[axis] * 1e-10)
         assert data["prefactor"] == pytest.approx(expected, rel=1e-4)
+        assert [f < 0 for f in data["modes_THz"]] == [True, False, False]
+        assert -data["modes_THz"][0] == pytest.approx(1e-12 * expected, rel=1e-4)
 
 
 class ShallowWell:
@@ -241,6 +243,11 @@ def test_random_hosts_against_exhaustive_following(seed):
 def test_grid_by_spacing():
     network = search.build_network(Cosines(np.diag([3.0, 4.0, 5.0]), [0.1, 0.2, 0.3]), grid=0.2)
     assert count(network) == (1, 6)
+
+
+def test_a_bar_for_every_stage(capsys):
+    search.build_network(Cosines(4 * np.eye(3), [0.1] * 3), grid=(16, 16, 16), progress=True)
+    assert "exclude cells" in capsys.readouterr().out
 
 
 def test_progress_is_told():

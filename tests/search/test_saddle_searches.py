@@ -10,7 +10,7 @@ from ase.optimize import BFGS
 import search
 from search.calculators import Evaluations
 from search.modes import attempt_frequency, closed_frequencies, modes
-from tests.search.landscapes import Cosines, MorseHost
+from tests.search.landscapes import Cosines, MorseHost, TwoHarmonics
 
 
 @pytest.fixture(scope="module")
@@ -98,20 +98,37 @@ def test_searches_that_cannot_start(hollow):
 
 
 @pytest.mark.slow
-def test_pairs_beside_the_complete_network():
+def test_pairs_beside_the_complete_network(capsys):
     landscape = MorseHost(5)
     complete = search.build_network(landscape, grid=(24, 24, 24), energy_cap=1.2)
     pairs = search.build_network(landscape, grid=(24, 24, 24), energy_cap=1.2, method="pairs", cutoff=2.2)
     notes = pairs.graph["search"]
     assert notes["pairs"] >= len(notes["bands_not_converged"]) + pairs.number_of_edges() // 2
     found = search.compare_networks(pairs, complete)
+    assert str(found) in capsys.readouterr().out
+    assert str(found) == notes["beside_complete"]
     assert found.shared_sites + len(found.missing_sites) == len(complete)
     assert found.shared_hops + len(found.missing_hops) == complete.number_of_edges()
     assert found.shared_hops + len(found.extra_hops) == pairs.number_of_edges()
     assert found.barrier_difference < 0.01
     itself = search.compare_networks(complete, complete)
+    assert itself.diffusivity == itself.reference_diffusivity == itself.elementary_diffusivity
     assert not itself.missing_hops
     assert not itself.extra_hops
+
+
+def test_pairs_over_a_hidden_site_or_a_ridge_are_flagged(capsys):
+    """Two wells along each axis: pairs lead over the well between them, or over a corner, or are hops."""
+    landscape = TwoHarmonics(np.diag([4.0, 4.5, 5.0]))
+    pairs = search.build_network(landscape, grid=(16, 16, 16), energy_cap=20.0, method="pairs", cutoff=4.1)
+    complete = search.build_network(landscape, grid=(16, 16, 16), energy_cap=20.0)
+    found = search.compare_networks(pairs, complete)
+    assert (found.shared_hops, found.missing_hops) == (48, [])
+    assert {pairs.edges[hop]["elementary"] for hop in found.extra_hops} == {False}
+    assert sum(d["elementary"] for *_, d in pairs.edges(data=True)) == 48
+    assert found.diffusivity > found.reference_diffusivity
+    assert found.elementary_diffusivity == pytest.approx(found.reference_diffusivity, rel=1e-3)
+    assert str(found) in capsys.readouterr().out
 
 
 def test_a_missing_hop_is_named():

@@ -345,5 +345,10 @@ def test_a_trajectory_goes_to_the_analysis(tmp_path):
     expected = units.kB * 300.0 / 39.948 * 200.0 * units.fs * (1e-16 / (1e-15 / units.fs))
     assert abs(measured.value - expected) < 4 * measured.error
     assert measured.error < 0.1 * expected
+    for source in (result, frames, frames.path, str(frames.path)):  # all of them know the time between frames
+        assert (
+            diffusivity(source, check=False).value
+            == diffusivity(frames.for_analysis(), frames.timestep_ps, check=False).value
+        )
     mapped = frames.for_analysis(tmp_path / "positions.npy")
     assert np.array_equal(mapped.positions, frames.positions())
