@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"cli", "__main__"},
     {"cli_quench"},
-    {"cli_road", "cli_kmc", "cli_files"},
+    {"cli_road", "cli_kmc"},
+    {"cli_files"},
     {"console"},
     {"planning", "inspection", "templates", "plot"},
     {"workflow", "report", "graph_study", "dynamics_study", "quench_job"},
@@ -22,7 +23,7 @@ FLOORS = [
     {"uncertainty", "assessment", "improvement"},
     {"config", "run_folder", "quench_config"},
     {"training", "sampling", "dynamics", "analysis", "thermal"},
-    {"testing"},
+    {"testing", "_testing_landscape"},
     {"potentials"},
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},
