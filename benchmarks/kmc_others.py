@@ -123,7 +123,7 @@ def main() -> None:
         (
             "disordered, 29 sites",
             "kmcos",
-            no_fortran or theirs("KMCOS_PYTHON", "drive_kmcos.py", question | {"hops": 1_000_000}),
+            no_fortran or theirs("KMCOS_PYTHON", "drive_kmcos_walk.py", question | {"hops": 1_000_000}),
         ),
     ]
     for problem, who, figure in rows:
