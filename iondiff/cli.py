@@ -18,6 +18,7 @@ import kmc
 import search
 from iondiff.cli_files import info_command, init_command
 from iondiff.cli_kmc import check_command, kmc_command
+from iondiff.cli_quench import quench_command
 from iondiff.cli_road import label_command, report_command, run_command, search_command, train_command
 from iondiff.console import console
 from iondiff.errors import IondiffError
@@ -36,6 +37,7 @@ CONTENTS: dict[str, dict[str, Callable[..., None]]] = {
     "A whole study": {"run": run_command, "report": report_command},
     "Its stages, one at a time": {"label": label_command, "train": train_command, "search": search_command},
     "Hopping graphs": {"check": check_command, "kmc": kmc_command},
+    "Amorphous hosts": {"quench": quench_command},
 }
 for _heading, _verbs in CONTENTS.items():
     for _name, _command in _verbs.items():

@@ -23,7 +23,9 @@ from typing import Any
 from iondiff.errors import RunError
 
 #: One thread a process: universal potentials on a hundred atoms are slower with two.
-_SINGLE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_SINGLE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
 _TRIES = 2
 _PATIENCE = 30  # s, for a Dask scheduler to answer
 _LOST = (EOFError, OSError)  # what a pipe raises whose other end is gone

@@ -19,24 +19,31 @@ from iondiff.analysis.correlation import (
     velocity_spectrum,
 )
 from iondiff.analysis.estimates import Diffusivity, NotDiffusiveError
+from iondiff.analysis.glass import GlassReport, bond_cutoff, glass_report
 from iondiff.analysis.hopping import Jumps, jumps
 from iondiff.analysis.tracer import diffusivity
 from iondiff.analysis.trajectory import Trajectory, TrajectoryWarning, as_trajectory
+from iondiff.analysis.vibrations import Vibrations, harmonic_vibrations
 
 __all__ = [
     "Curve",
     "Diffusivity",
+    "GlassReport",
     "Jumps",
     "NotDiffusiveError",
     "Trajectory",
     "TrajectoryWarning",
     "VanHove",
+    "Vibrations",
     "arrhenius",
     "as_trajectory",
+    "bond_cutoff",
     "charge_diffusivity",
     "conductivity",
     "diffusivity",
     "diffusivity_table",
+    "glass_report",
+    "harmonic_vibrations",
     "haven_ratio",
     "jumps",
     "msd",

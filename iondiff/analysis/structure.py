@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -238,7 +240,7 @@ def polyhedra(atoms: Atoms, centre: str, ligand: str, cutoff: float) -> Polyhedr
 def order(atoms: Atoms, q_max: float = 5.0) -> float:
     """Strength of the strongest Bragg peak, between 0 and 1: 1 for a crystal at rest, of the order of 1/n for a glass.
 
-    The largest |Σ exp(iq·r)|² / n² over the reciprocal vectors of the cell with 0 < q ≤ `q_max` (1/Å).
+    The largest ``|Σ exp(iq·r)|² / n²`` over the reciprocal vectors of the cell with 0 < q ≤ `q_max` (1/Å).
     """
     reciprocal = 2.0 * np.pi * np.linalg.inv(atoms.cell.array).T
     reach = np.floor(q_max * np.linalg.norm(atoms.cell.array, axis=1) / (2.0 * np.pi)).astype(int)
@@ -254,6 +256,12 @@ def order(atoms: Atoms, q_max: float = 5.0) -> float:
         power = np.cos(phase).sum(axis=1) ** 2 + np.sin(phase).sum(axis=1) ** 2
         strongest = max(strongest, float(power.max()))
     return strongest / len(atoms) ** 2
+
+
+def first_peak(r: np.ndarray, g: np.ndarray) -> float:
+    """Å: the nearest maximum of g(r) that is at least half as high as the highest."""
+    smooth = gaussian_filter1d(g, 2.0)
+    return float(r[find_peaks(np.append(smooth, 0.0), height=0.5 * smooth.max())[0][0]])
 
 
 def describe(atoms: Atoms, cutoff: Cutoff) -> dict[str, Any]:
@@ -277,6 +285,6 @@ def describe(atoms: Atoms, cutoff: Cutoff) -> dict[str, Any]:
         "angle_deg": float(angle.mean()) if len(angle) else None,
         "angle_spread_deg": float(angle.std()) if len(angle) else None,
         "ring_share": {size: number / pairs for size, number in sorted(sizes.items())},
-        "first_peak_A": float(r[int(np.argmax(g))]),
+        "first_peak_A": first_peak(r, g),
         "order": order(atoms),
     }

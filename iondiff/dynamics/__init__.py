@@ -2,8 +2,10 @@
 
 from iondiff.dynamics.ensembles import Ensemble
 from iondiff.dynamics.lammps import export_lammps
-from iondiff.dynamics.melt_quench import Protocol, Quenched, melt_quench, quench_series, relax
+from iondiff.dynamics.melt_quench import Protocol, Quenched, melt_quench
 from iondiff.dynamics.packing import random_packing
+from iondiff.dynamics.quench_series import quench_series
+from iondiff.dynamics.relaxation import relax
 from iondiff.dynamics.replicas import run_replicas
 from iondiff.dynamics.runner import Run, run
 from iondiff.dynamics.schedules import Ramp

@@ -226,8 +226,8 @@ def make_driver(source: Any, atoms: Atoms, skin: float, needs_stress: bool) -> D
         source = atoms.calc
     if isinstance(source, CompiledCalculator):
         source = source.potential
-    elif isinstance(source, PotentialCalculator) and source.extrapolation in {"collect", "ignore"}:
-        source = source.potential if isinstance(source.potential, Compilable) else source
+    elif isinstance(source, PotentialCalculator) and source.plan is not None:
+        source = source.plan
     if isinstance(source, Compilable):
         return CompiledDriver(source, atoms, skin)
     if isinstance(source, GetPropertiesMixin):

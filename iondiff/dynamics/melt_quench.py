@@ -7,8 +7,6 @@ the same arguments, finished stages are read back and the one that was interrupt
 from __future__ import annotations
 
 import math
-from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,14 @@ import pandas as pd
 from ase import Atoms, units
 
 from iondiff.analysis.structure import order
-from iondiff.dynamics._drivers import make_driver
-from iondiff.dynamics._integrators import POTENTIAL
-from iondiff.dynamics._setup import check_structure, make_rules, make_state
+from iondiff.dynamics._quench_progress import QuenchProgress
+from iondiff.dynamics._setup import check_structure
 from iondiff.dynamics.ensembles import Ensemble, as_ensemble
+from iondiff.dynamics.relaxation import relax
 from iondiff.dynamics.runner import Run, run
 from iondiff.dynamics.schedules import Ramp
 from iondiff.errors import DynamicsError
 from iondiff.files import write_json
-from iondiff.processes import local_pool
 
 _MOST_STEPS = 10_000_000_000  # years of a fast potential
 _CRYSTAL = 0.25  # of the strongest possible Bragg peak
@@ -102,6 +99,21 @@ class Protocol:
         """Steps of the quench."""
         return math.ceil((self.melt_K - self.final_K) / self.rate_K_per_s * 1e15 / self.timestep_fs - 1e-9)
 
+    @property
+    def melt_steps(self) -> int:
+        """Steps of one stage of the melt."""
+        return max(2 * self.every, round(self.melt_ps * 1e3 / self.timestep_fs))
+
+    @property
+    def anneal_steps(self) -> int:
+        """Steps of the anneal."""
+        return round(self.anneal_ps * 1e3 / self.timestep_fs)
+
+    @property
+    def expected_steps(self) -> int:
+        """Of all stages, where the first stage of the melt is enough."""
+        return self.melt_steps + self.quench_steps + self.anneal_steps
+
 
 @dataclass(frozen=True)
 class Quenched:
@@ -156,7 +168,7 @@ def melt_quench(
     seed
         Of velocities and thermostats; another seed gives an independent sample.
     progress
-        Whether to show bars with the time left.
+        Whether to show a bar with the time left; ``progress.json`` in the folder always says it.
     options
         Passed on to :func:`iondiff.dynamics.run`, for example `max_temperature` or `checkpoint_seconds`.
 
@@ -172,24 +184,31 @@ def melt_quench(
     ensemble = as_ensemble(protocol.ensemble)
     check_structure(atoms, open_boundaries=False, moves_cell=ensemble.moves_cell)
     shared: dict[str, Any] = {
-        "ensemble": ensemble, "timestep_fs": protocol.timestep_fs, "every": protocol.every, "progress": progress,
+        "ensemble": ensemble, "timestep_fs": protocol.timestep_fs, "every": protocol.every,
         "pressure_GPa": protocol.pressure_GPa if ensemble.moves_cell else 0.0,
     } | options  # fmt: skip
+    seen = shared.pop("watch", None)
 
-    def stage(name: str, start: Atoms, number: int, **more: Any) -> Run:
-        # A stage's own seed: the same noise in two stages would correlate them.
-        child = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        return run(start, potential, seed=child, trajectory=folder / f"{name}.iontraj", **shared | more)
+    with QuenchProgress(folder, protocol.expected_steps, progress) as bar:
 
-    melt, logs = _melt(atoms, protocol, stage)
-    quench = stage("quench", melt.atoms, 1000, temperature=protocol.ramp, n_steps=protocol.quench_steps)
-    logs.append(quench.log.assign(stage="quench"))
-    final = quench.atoms
-    if protocol.anneal_ps > 0:
-        steps = round(protocol.anneal_ps * 1e3 / protocol.timestep_fs)
-        anneal = stage("anneal", final, 1001, temperature=protocol.final_K, n_steps=steps)
-        logs.append(anneal.log.assign(stage="anneal"))
-        final = anneal.atoms
+        def stage(name: str, start: Atoms, number: int, n_steps: int, temperature: float | Ramp) -> Run:
+            # A stage's own seed: the same noise in two stages would correlate them.
+            child = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+            made = run(
+                start, potential, seed=child, trajectory=folder / f"{name}.iontraj", n_steps=n_steps,
+                temperature=temperature, watch=bar.watch(name, n_steps, seen), **shared,
+            )  # fmt: skip
+            bar.finished(n_steps)
+            return made
+
+        melt, logs = _melt(atoms, protocol, stage)
+        quench = stage("quench", melt.atoms, 1000, protocol.quench_steps, protocol.ramp)
+        logs.append(quench.log.assign(stage="quench"))
+        final = quench.atoms
+        if protocol.anneal_ps > 0:
+            anneal = stage("anneal", final, 1001, protocol.anneal_steps, protocol.final_K)
+            logs.append(anneal.log.assign(stage="anneal"))
+            final = anneal.atoms
     relaxed, energy, steps = relax(final, potential, protocol.relax_eV_A)
     warnings = _judge(relaxed, logs, protocol)
     if protocol.relax_eV_A > 0 and steps < 0:
@@ -203,12 +222,11 @@ def melt_quench(
 
 def _melt(atoms: Atoms, protocol: Protocol, stage: Any) -> tuple[Run, list[pd.DataFrame]]:
     """Hold the melt until atoms have left their neighbours within half a stage; then it is a liquid."""
-    steps = max(2 * protocol.every, round(protocol.melt_ps * 1e3 / protocol.timestep_fs))
     logs: list[pd.DataFrame] = []
     moved = 0.0
     for number in range(max(1, math.ceil(protocol.most_melt_ps / protocol.melt_ps - 1e-9))):
         name = f"melt-{number}"
-        melt = stage(name, atoms, number, temperature=protocol.melt_K, n_steps=steps)
+        melt = stage(name, atoms, number, protocol.melt_steps, protocol.melt_K)
         logs.append(melt.log.assign(stage=name))
         frames = melt.frames()
         pair = frames[len(frames) // 2], frames[-1]
@@ -247,102 +265,3 @@ def _judge(relaxed: Atoms, logs: list[pd.DataFrame], protocol: Protocol) -> list
                 f"the energy still drifts in the anneal ({1e3 * change:.2g} meV/atom); anneal longer"
             )
     return warnings
-
-
-def relax(
-    atoms: Atoms, potential: Any, largest_force: float = 0.01, most_steps: int = 5000
-) -> tuple[Atoms, float, int]:
-    """Minimise at constant cell with FIRE (Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006)).
-
-    Parameters
-    ----------
-    atoms
-        Left as they were.
-    potential
-        Compiled potential or calculator.
-    largest_force
-        eV/Å; 0 only computes the energy.
-
-    Returns
-    -------
-    atoms, energy, steps
-        At rest; eV; force calls, or -1 where forces stayed larger.
-    """
-    flat = Ramp(((0.0, 0.0),))
-    out = atoms.copy()
-    out.set_velocities(np.zeros((len(atoms), 3)))
-    rules = make_rules(out, Ensemble("none"), 1.0, 1.0, flat, flat, True, (1.0, (0.0, math.inf), 1.0))
-    state = make_state(out, rules, 0.0, 0)
-    driver = make_driver(potential, out, 0.8, needs_stress=False)
-    driver.begin(state)
-    step, mixing, good = 0.05, 0.1, 0
-    velocities = np.zeros_like(state.positions)
-    calls = 0
-    while largest_force > 0 and calls < most_steps:
-        forces = state.forces * rules.mobile[:, None]
-        if float(np.sqrt((forces**2).sum(axis=1).max())) <= largest_force:
-            break
-        power = float((forces * velocities).sum())
-        if power > 0:
-            velocities = (1 - mixing) * velocities + mixing * forces * np.linalg.norm(
-                velocities
-            ) / np.linalg.norm(forces)
-            good += 1
-            if good > 5:
-                step, mixing = min(1.1 * step, 0.5), 0.99 * mixing
-        else:
-            velocities[:] = 0.0
-            step, mixing, good = 0.5 * step, 0.1, 0
-        velocities += step * forces
-        move = step * velocities
-        farthest = float(np.sqrt((move**2).sum(axis=1).max()))
-        state.positions[:] += move * min(1.0, 0.1 / max(farthest, 1e-12))
-        driver.evaluate(state)
-        calls += 1
-    out.positions[:] = state.positions
-    return out, float(state.scalars[POTENTIAL]), calls if calls < most_steps else -1
-
-
-def quench_series(
-    atoms: Atoms | list[Atoms],
-    potential: Any,
-    protocols: list[Protocol],
-    folder: str | Path,
-    samples: int = 1,
-    seed: int = 0,
-    workers: int = 1,
-    executor: Executor | None = None,
-    **options: Any,
-) -> list[Quenched]:
-    """Every protocol with several independent samples, in parallel here or wherever an executor sends them.
-
-    Parameters
-    ----------
-    atoms
-        One start for all samples, or a list with one for each.
-    protocols
-        For example one for each rate.
-    folder
-        ``protocol-0/sample-0`` and so on are made in it.
-    samples
-        Of each protocol.
-
-    Returns
-    -------
-    list of Quenched
-        Samples of the first protocol, then of the second, and so on.
-    """
-    starts = atoms if isinstance(atoms, list) else [atoms] * samples
-    if len(starts) != samples or not protocols:
-        raise DynamicsError(
-            f"{len(starts)} structures for {samples} samples and {len(protocols)} protocols; wanted as many"
-        )
-    tasks = [
-        (starts[k], potential, protocol, Path(folder) / f"protocol-{p}" / f"sample-{k}", seed + k)
-        for p, protocol in enumerate(protocols)
-        for k in range(samples)
-    ]
-    door: AbstractContextManager[Any] = local_pool(workers) if executor is None else nullcontext(executor)
-    with door as pool:
-        futures = [pool.submit(melt_quench, *task, **options) for task in tasks]
-        return [future.result() for future in futures]

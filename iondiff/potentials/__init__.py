@@ -10,6 +10,7 @@ from iondiff.potentials.guest import GuestLandscape, GuestNNP, KernelCorrection
 from iondiff.potentials.hdnnp import HDNNP
 from iondiff.potentials.hybrid import Hybrid
 from iondiff.potentials.network import Network
+from iondiff.potentials.tersoff import Tersoff
 
 __all__ = [
     "HDNNP",
@@ -27,6 +28,7 @@ __all__ = [
     "PotentialCalculator",
     "StillingerWeber",
     "SumPotential",
+    "Tersoff",
     "load",
     "save",
 ]

@@ -9,6 +9,7 @@ from ase.calculators.lj import LennardJones as AseLennardJones
 
 from iondiff.errors import PotentialError
 from iondiff.potentials.classical import ZBL, LennardJones, StillingerWeber, SumPotential
+from iondiff.potentials.tersoff import Tersoff
 
 
 def crystal(symbol="Si", other="O"):
@@ -24,6 +25,7 @@ def crystal(symbol="Si", other="O"):
 PAIRS = LennardJones(("Si", "O"), 1.0, {("Si", "Si"): 2.0, ("O", "Si"): 1.5, "O-O": 1.3}, cutoff=5.5)
 ALL = [
     (StillingerWeber(), "Si"),
+    (Tersoff(), "Si"),
     (PAIRS, "O"),
     (LennardJones(("Si", "O"), 0.4, 2.0, end="energy"), "O"),
     (ZBL(("O", "Si"), 1.2, 2.9), "O"),
@@ -49,6 +51,17 @@ def test_silicon_has_the_cohesive_energy_and_lattice_of_the_paper():
     atoms.calc = StillingerWeber().calculator()
     assert atoms.get_potential_energy() / 2 == pytest.approx(-2 * 2.1683, abs=1e-5)
     assert abs(atoms.get_stress()).max() < 1e-3
+
+
+def test_tersoffs_silicon_has_the_cohesive_energy_and_lattice_of_the_paper():
+    """-4.63 eV per atom at a = 5.432 Å (Phys. Rev. B 39, 5566, table II and text)."""
+    atoms = bulk("Si", a=5.432)
+    atoms.calc = Tersoff().calculator()
+    assert atoms.get_potential_energy() / 2 == pytest.approx(-4.63, abs=0.005)
+    assert abs(atoms.get_stress()).max() < 1e-3
+    pair = Atoms("Si2", [[0, 0, 0], [2.5, 0, 0]], calculator=Tersoff().calculator())
+    bare = 1830.8 * np.exp(-2.4799 * 2.5) - 471.18 * np.exp(-1.7322 * 2.5)
+    assert pair.get_potential_energy() == pytest.approx(bare, rel=1e-12)
 
 
 def test_lennard_jones_is_that_of_ase():
@@ -90,6 +103,9 @@ def test_repulsion_of_nuclei_is_bare_at_contact_and_gone_at_the_cutoff():
         (lambda: LennardJones(("Ar", "Kr"), sigma={("Ar", "Ar"): 3.4}), "sigma has no number for the pairs"),
         (lambda: LennardJones("Ar", end="smooth"), "end is 'smooth'"),
         (lambda: StillingerWeber(("Si", "Ge")), "one element"),
+        (lambda: Tersoff(("Si", "C")), "one element"),
+        (lambda: Tersoff(A=-1.0), "A is -1.0"),
+        (lambda: Tersoff(inner=3.1), "wanted a finite h and inner < outer"),
         (lambda: ZBL("H", 2.0, 1.0), "inner is 2.0"),
         (lambda: SumPotential(PAIRS, ZBL("Si")), "not O"),
     ],

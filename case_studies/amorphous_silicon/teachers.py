@@ -1,0 +1,102 @@
+"""The two teachers, and what they label: crystal, melt, quench and glass, from their own dynamics.
+
+python -m case_studies.amorphous_silicon.teachers [T3 SW] [--output runs/a-si]
+
+Writes <output>/labels/<teacher>.extxyz and <teacher>-test.extxyz (other seeds); a minute each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.io import write
+
+from iondiff.dynamics import Ramp, run
+from iondiff.potentials.classical import StillingerWeber
+from iondiff.potentials.tersoff import Tersoff
+
+TEACHERS: dict[str, Any] = {"T3": Tersoff(), "SW": StillingerWeber()}
+STEP_FS = 2.0
+
+
+def crystals(seed: int) -> Iterator[Atoms]:
+    """Diamond, strained and shaken."""
+    generator = np.random.default_rng(seed)
+    for amplitude in (0.02, 0.05, 0.1, 0.15, 0.2):
+        for _ in range(3):
+            atoms = bulk("Si", cubic=True) * 2
+            strain = np.eye(3) + generator.normal(0, 0.04, (3, 3))
+            atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+            atoms.rattle(amplitude, rng=generator)
+            yield atoms
+
+
+def liquids(teacher: Any, seed: int) -> Iterator[Atoms]:
+    """Melts at several temperatures, pressures and volumes, and quenches with the anneal behind them."""
+    start = bulk("Si", cubic=True) * 2
+    melt = run(start, teacher, "nvt", STEP_FS, 2500, 5000, seed=seed, every=10**6).atoms
+    for k, (kelvin, pressure) in enumerate(
+        [(3500, 0.0), (3000, 0.0), (3000, 10.0), (2500, 0.0), (2000, 0.0), (2500, -1.0)]
+    ):
+        yield from _frames(melt, teacher, "npt", kelvin, pressure, 8000, 200, seed + k)
+    for k, stretch in enumerate((0.93, 0.97, 1.04)):
+        other = melt.copy()
+        other.set_cell(other.cell * stretch, scale_atoms=True)
+        yield from _frames(other, teacher, "nvt", 4500, 0.0, 2000, 200, seed + 10 + k)
+    hot = run(melt, teacher, "npt", STEP_FS, 3000, 3000, seed=seed + 20, every=10**6).atoms
+    for k, rate in enumerate((3e14, 1e14, 3e13, 1e13)):
+        ramp = Ramp.rate(3000, 300, rate)
+        steps = int(ramp.duration_ps * 1e3 / STEP_FS)
+        yield from _frames(hot, teacher, "npt", ramp, 0.0, steps, max(1, steps // 80), seed + 30 + k)
+
+
+def _frames(
+    atoms: Atoms,
+    teacher: Any,
+    ensemble: str,
+    temperature: Any,
+    pressure: float,
+    steps: int,
+    every: int,
+    seed: int,
+) -> Iterator[Atoms]:
+    """Frames of a run, taken through its watch."""
+    kept: list[Atoms] = []
+    run(
+        atoms, teacher, ensemble, STEP_FS, steps, temperature, pressure, seed=seed, every=every,
+        watch=kept.append,
+    )  # fmt: skip
+    yield from kept
+
+
+def label(atoms: Atoms, teacher: Any) -> Atoms:
+    """The same structure with the teacher's energy, forces and stress."""
+    bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True, calculator=teacher.calculator())
+    bare.wrap()
+    bare.get_stress()
+    return bare
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("teachers", nargs="*", default=list(TEACHERS))
+    parser.add_argument("--output", type=Path, default=Path("runs/a-si"))
+    arguments = parser.parse_args()
+    folder = arguments.output / "labels"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in arguments.teachers or TEACHERS:
+        teacher = TEACHERS[name]
+        for suffix, seed, every in (("", 0, 1), ("-test", 1000, 5)):
+            frames = [*crystals(seed), *liquids(teacher, seed)][::every]
+            write(folder / f"{name}{suffix}.extxyz", [label(frame, teacher) for frame in frames])
+            print(f"{name}{suffix}: {len(frames)} structures")
+
+
+if __name__ == "__main__":
+    main()
