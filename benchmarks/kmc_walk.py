@@ -95,7 +95,7 @@ def row(n: int, libraries: dict[str, ctypes.CDLL | None]) -> dict[str, float | i
     rates = hop_rates(network, TEMPERATURE)
     parts = tuple(percolating_components(rates))
     hops = walked_hops(rates, parts, superbasins=False)
-    table, start, _, stride = tables(rates, hops)
+    table, start, _, stride, _ = tables(rates, hops)
     keys, states, uniform = streams(1, WALKERS)
     chosen = max(parts, key=lambda part: len(part.sites)).sites
     words = start[chosen[(uniform * len(chosen)).astype(int)]]

@@ -1,11 +1,19 @@
-"""Linked cells for any cell shape and boundary; see :mod:`iondiff.neighbours`."""
+"""Linked cells for any cell shape and boundary; see :mod:`iondiff.neighbours`.
+
+The linear algebra of three rows is written out: what Numba brings for it would be most of what there is to
+compile.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
+
+_BARE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # not in Numba's type stubs
+_inner = njit(cache=True, **_BARE)  # only compiled code calls these
 
 _DEEPEST_IMAGES = 1_000_000  # image cells looked at per atom; beyond it the cell and cutoff cannot be meant
 
@@ -45,71 +53,99 @@ def neighbour_table(positions, cell, pbc, cutoff):
     if not (cutoff > 0.0 and math.isfinite(cutoff)):
         raise ValueError("cutoff must be a positive number of Å")
     frame = _completed(cell, pbc)
-    inverse = np.linalg.inv(frame)
+    inverse = _inverse(frame)
     fractional, offset = _fractional(positions, inverse, pbc)
-    low, bins, reach = _grid(fractional, inverse, pbc, cutoff)
-    place = np.empty((n, 3), np.int64)
+    bins, reach, thickness = _grid(fractional, inverse, pbc, cutoff)
+    # Where the lattice vectors are at right angles, gaps along them add up as squares and corners drop out.
+    square = cutoff * cutoff
+    upright = _upright(frame)
     flat = np.empty(n, np.int64)
     for i in range(n):
+        b = 0
         for k in range(3):
-            place[i, k] = min(int((fractional[i, k] - low[k]) * bins[k]), bins[k] - 1)
-        flat[i] = (place[i, 0] * bins[1] + place[i, 1]) * bins[2] + place[i, 2]
+            b = b * bins[k] + min(int(fractional[i, k]), bins[k] - 1)
+        flat[i] = b
     starts, order = _sorted_into_bins(flat, bins[0] * bins[1] * bins[2])
     # Coordinates behind each other in the order in which the innermost loop meets them.
     home = np.empty((3, n))
+    rank = np.empty(n, np.int64)
     for p in range(n):
         i = order[p]
+        rank[i] = p
         for c in range(3):
             shift = offset[i, 0] * frame[0, c] + offset[i, 1] * frame[1, c] + offset[i, 2] * frame[2, c]
             home[c, p] = positions[i, c] - shift
-    rank = np.empty(n, np.int64)
-    rank[order] = np.arange(n)
 
     first = np.zeros(n + 1, np.int64)
-    capacity = 64 * n + 64
+    capacity = _expected(n, frame, pbc, cutoff)
     near = np.empty(capacity, np.int64)
     image = np.empty((capacity, 3), np.int64)
+    distances = np.empty(n)
+    hits = np.empty(n + 1, np.int64)
     filled = 0
-    square = cutoff * cutoff
     for i in range(n):
         me = rank[i]
         x, y, z = home[0, me], home[1, me], home[2, me]
-        bx, by, bz = place[i]
+        bx = min(int(fractional[i, 0]), bins[0] - 1)
+        by = min(int(fractional[i, 1]), bins[1] - 1)
+        bz = min(int(fractional[i, 2]), bins[2] - 1)
         for u in range(bx - reach[0], bx + reach[0] + 1):
             su = u // bins[0]
             if su != 0 and not pbc[0]:
+                continue
+            gap = max(0.0, u - fractional[i, 0], fractional[i, 0] - u - 1) * thickness[0]
+            plane = square - gap * gap
+            if plane < 0.0:
                 continue
             for v in range(by - reach[1], by + reach[1] + 1):
                 sv = v // bins[1]
                 if sv != 0 and not pbc[1]:
                     continue
+                gap = max(0.0, v - fractional[i, 1], fractional[i, 1] - v - 1) * thickness[1]
+                low, high = bz - reach[2], bz + reach[2]
+                if upright:
+                    line = plane - gap * gap
+                    if line < 0.0:
+                        continue
+                    span = math.sqrt(line) / thickness[2] + 1e-9
+                    low = max(low, math.floor(fractional[i, 2] - span))
+                    high = min(high, math.floor(fractional[i, 2] + span))
                 row = ((u - su * bins[0]) * bins[1] + v - sv * bins[1]) * bins[2]
-                for sw in range((bz - reach[2]) // bins[2], (bz + reach[2]) // bins[2] + 1):
+                for sw in range(low // bins[2], high // bins[2] + 1):
                     if sw != 0 and not pbc[2]:
                         continue
                     # Neighbouring bins of one row and one image hold one unbroken stretch of atoms.
-                    begin = starts[row + max(bz - reach[2] - sw * bins[2], 0)]
-                    end = starts[row + min(bz + reach[2] - sw * bins[2], bins[2] - 1) + 1]
-                    if filled + end - begin >= capacity:
-                        capacity = 2 * capacity + end - begin
-                        near, image = _grown(near, image, filled, capacity)
+                    begin = starts[row + max(low - sw * bins[2], 0)]
+                    end = starts[row + min(high - sw * bins[2], bins[2] - 1) + 1]
                     dx = su * frame[0, 0] + sv * frame[1, 0] + sw * frame[2, 0] - x
                     dy = su * frame[0, 1] + sv * frame[1, 1] + sw * frame[2, 1] - y
                     dz = su * frame[0, 2] + sv * frame[1, 2] + sw * frame[2, 2] - z
-                    unmoved = su == 0 and sv == 0 and sw == 0
                     for p in range(begin, end):
                         rx = home[0, p] + dx
                         ry = home[1, p] + dy
                         rz = home[2, p] + dz
+                        distances[p - begin] = rx * rx + ry * ry + rz * rz
+                    count = 0
+                    for p in range(begin, end):
+                        # Written first and counted after: no branch to mispredict.
+                        hits[count] = p
+                        count += distances[p - begin] < square
+                    if filled + count > capacity:
+                        capacity = 2 * capacity + count
+                        near, image = _grown(near, image, filled, capacity)
+                    unmoved = su == 0 and sv == 0 and sw == 0
+                    for h in range(count):
+                        p = hits[h]
+                        if p == me and unmoved:
+                            continue
                         j = order[p]
                         near[filled] = j
                         image[filled, 0] = su - offset[j, 0] + offset[i, 0]
                         image[filled, 1] = sv - offset[j, 1] + offset[i, 1]
                         image[filled, 2] = sw - offset[j, 2] + offset[i, 2]
-                        # Written first and counted after: no branch to mispredict.
-                        filled += (rx * rx + ry * ry + rz * rz < square) & ((p != me) | (not unmoved))
+                        filled += 1
         first[i + 1] = filled
-    return first, near[:filled].copy(), image[:filled].copy()
+    return first, near[:filled], image[:filled]
 
 
 @njit(cache=True)
@@ -123,18 +159,18 @@ def stretched(positions, reference, cell, reference_cell, cutoff, skin):
     for a in range(3):
         for b in range(3):
             deformed |= cell[a, b] != reference_cell[a, b]
-    forward = np.eye(3)
+    forward = np.zeros((3, 3))
     shrinkage = 1.0
     if deformed:
-        forward = np.linalg.inv(reference_cell) @ cell
-        backward = np.linalg.inv(forward)
+        _multiply(_inverse(reference_cell), cell, forward)
+        backward = _inverse(forward)
         excess = 0.0
         for a in range(3):
             for b in range(3):
                 excess += (backward[a, b] - (1.0 if a == b else 0.0)) ** 2
         shrinkage = 1.0 + math.sqrt(excess)
     largest = 0.5 * ((cutoff + skin) / shrinkage - cutoff)
-    if largest <= 0.0:
+    if not largest > 0.0:
         return True
     for i in range(len(positions)):
         square = 0.0
@@ -152,59 +188,116 @@ def stretched(positions, reference, cell, reference_cell, cutoff, skin):
     return False
 
 
-@njit(cache=True)
+@_inner
+def _dot(a, b):
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@_inner
+def _multiply(a, b, out):
+    for i in range(3):
+        for k in range(3):
+            out[i, k] = a[i, 0] * b[0, k] + a[i, 1] * b[1, k] + a[i, 2] * b[2, k]
+
+
+@_inner
+def _determinant(m):
+    return (
+        m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
+        - m[0, 1] * (m[1, 0] * m[2, 2] - m[1, 2] * m[2, 0])
+        + m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
+    )
+
+
+@_inner
+def _inverse(m):
+    """Of a (3, 3) matrix, by cofactors; not finite where there is none."""
+    out = np.empty((3, 3))
+    scale = _determinant(m)
+    scale = 1.0 / scale if scale != 0.0 else math.inf
+    for i in range(3):
+        a, b = (i + 1) % 3, (i + 2) % 3
+        for k in range(3):
+            c, d = (k + 1) % 3, (k + 2) % 3
+            out[k, i] = (m[a, c] * m[b, d] - m[a, d] * m[b, c]) * scale
+    return out
+
+
+@_inner
 def _completed(cell, pbc):
     """The cell with rows of open directions replaced by unit vectors across the others."""
-    frame = cell.copy()
+    frame = np.empty((3, 3))
+    filled = np.empty(3, np.bool_)
     for k in range(3):
+        filled[k] = pbc[k]
         for c in range(3):
+            frame[k, c] = cell[k, c]
             if not math.isfinite(frame[k, c]):
                 raise ValueError("the cell holds numbers that are not finite")
-    periodic = pbc.sum()
-    if periodic < 3:
-        filled = pbc.copy()
-        for k in range(3):
-            if pbc[k]:
-                continue
-            # The unit vector farthest from what is there already, made orthogonal to it.
-            best, best_norm = np.zeros(3), -1.0
-            for trial in range(3):
-                vector = np.zeros(3)
-                vector[trial] = 1.0
-                basis = np.zeros((3, 3))
-                m = 0
-                for other in range(3):
-                    if filled[other]:
-                        b = frame[other].copy()
-                        for q in range(m):
-                            b -= (b @ basis[q]) * basis[q]
-                        length = math.sqrt(b @ b)
-                        if length > 0.0:
-                            basis[m] = b / length
-                            m += 1
-                for q in range(m):
-                    vector -= (vector @ basis[q]) * basis[q]
-                norm = math.sqrt(vector @ vector)
-                if norm > best_norm:
-                    best, best_norm = vector / max(norm, 1e-300), norm
-            frame[k] = best
-            filled[k] = True
+    basis = np.empty((3, 3))
+    vector = np.empty(3)
+    for k in range(3):
+        if pbc[k]:
+            continue
+        # An orthogonal basis of what is there already.
+        m = 0
+        for other in range(3):
+            if filled[other]:
+                for c in range(3):
+                    basis[m, c] = frame[other, c]
+                m += _made_orthogonal(basis[m], basis, m) > 0.0
+        # The unit vector farthest from it, made orthogonal to it.
+        best = -1.0
+        for trial in range(3):
+            for c in range(3):
+                vector[c] = 1.0 if c == trial else 0.0
+            norm = _made_orthogonal(vector, basis, m)
+            if norm > best:
+                best = norm
+                for c in range(3):
+                    frame[k, c] = vector[c]
+        filled[k] = True
     lengths = 1.0
     for k in range(3):
-        lengths *= math.sqrt(frame[k] @ frame[k])
-    if not abs(np.linalg.det(frame)) > 1e-9 * lengths:
+        lengths *= math.sqrt(_dot(frame[k], frame[k]))
+    if not abs(_determinant(frame)) > 1e-9 * lengths:
         raise ValueError("the periodic cell vectors span no volume")
     return frame
 
 
-@njit(cache=True)
+@_inner
+def _made_orthogonal(vector, basis, m):
+    """Take out of a vector what lies along `m` unit vectors, make the rest a unit vector; its length before."""
+    for q in range(m):
+        along = _dot(vector, basis[q])
+        for c in range(3):
+            vector[c] -= along * basis[q, c]
+    norm = math.sqrt(_dot(vector, vector))
+    if norm > 0.0:
+        for c in range(3):
+            vector[c] /= norm
+    return norm
+
+
+@_inner
+def _upright(frame):
+    """Whether the lattice vectors are at right angles."""
+    for a in range(3):
+        b = (a + 1) % 3
+        sizes = math.sqrt(_dot(frame[a], frame[a]) * _dot(frame[b], frame[b]))
+        if abs(_dot(frame[a], frame[b])) > 1e-12 * sizes:
+            return False
+    return True
+
+
+@_inner
 def _fractional(positions, inverse, pbc):
     """Fractional coordinates, inside the cell where periodic, and the whole cells taken away."""
     n = len(positions)
     fractional = np.empty((n, 3))
     offset = np.zeros((n, 3), np.int64)
     for i in range(n):
-        x, y, z = positions[i]
+        x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]
         if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
             raise ValueError("a position is not a finite number")
         for k in range(3):
@@ -222,54 +315,58 @@ def _fractional(positions, inverse, pbc):
     return fractional, offset
 
 
-@njit(cache=True)
+@_inner
 def _grid(fractional, inverse, pbc, cutoff):
-    """Bins about half a cutoff wide but not many more than atoms, and how many of them a cutoff spans."""
+    """Bins about half a cutoff wide but not many more than atoms, how many of them a cutoff spans, their width.
+
+    From here on the fractional coordinates count bins.
+    """
     n = len(fractional)
-    low = np.zeros(3)
     bins = np.ones(3, np.int64)
     reach = np.zeros(3, np.int64)
+    low = np.zeros(3)
     span = np.ones(3)
-    height = np.empty(3)
+    extent = np.empty(3)  # Å, of the cell or of the atoms, across the bins
     for k in range(3):
-        norm = inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2
-        height[k] = 1.0 / math.sqrt(norm)
         if not pbc[k] and n > 0:
-            low[k] = fractional[:, k].min()
-            span[k] = max(fractional[:, k].max() - low[k], 1e-12)
+            low[k] = high = fractional[0, k]
+            for i in range(n):
+                low[k] = min(low[k], fractional[i, k])
+                high = max(high, fractional[i, k])
+            span[k] = max(high - low[k], 1e-12)
+        extent[k] = span[k] / math.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
     width = 0.5 * cutoff
     while True:
         total = 1.0
         for k in range(3):
-            total *= max(1.0, math.floor(span[k] * height[k] / width))
+            total *= max(1.0, math.floor(extent[k] / width))
         if total <= 2 * n + 8:
             break
         width *= 1.2
     images = 1.0
+    thickness = np.empty(3)
     for k in range(3):
-        bins[k] = int(max(1.0, math.floor(span[k] * height[k] / width)))
-        steps = math.ceil(cutoff * bins[k] / (span[k] * height[k]) + 1e-9)
+        bins[k] = int(max(1.0, math.floor(extent[k] / width)))
+        thickness[k] = extent[k] / bins[k]
+        steps = math.ceil(cutoff / thickness[k] + 1e-9)
         images *= 2.0 * (steps if pbc[k] else min(steps, bins[k])) / bins[k] + 1.0
         if images > _DEEPEST_IMAGES:
             raise ValueError("more than a million images of the cell lie within the cutoff")
         reach[k] = int(steps if pbc[k] else min(steps, bins[k]))
-    # From here on a fractional coordinate times `bins` counts bins also in open directions.
-    for k in range(3):
-        if not pbc[k]:
-            for i in range(n):
-                fractional[i, k] = (fractional[i, k] - low[k]) / span[k]
-            low[k] = 0.0
-    return low, bins, reach
+        for i in range(n):
+            fractional[i, k] = (fractional[i, k] - low[k]) / span[k] * bins[k]
+    return bins, reach, thickness
 
 
-@njit(cache=True)
+@_inner
 def _sorted_into_bins(flat, n_bins):
     """Counting sort: where each bin starts, and the atoms bin by bin."""
     starts = np.zeros(n_bins + 1, np.int64)
     for b in flat:
         starts[b + 1] += 1
-    starts = np.cumsum(starts)
-    cursor = starts[:-1].copy()
+    for b in range(n_bins):
+        starts[b + 1] += starts[b]
+    cursor = starts.copy()
     order = np.empty(len(flat), np.int64)
     for i in range(len(flat)):
         order[cursor[flat[i]]] = i
@@ -277,10 +374,21 @@ def _sorted_into_bins(flat, n_bins):
     return starts, order
 
 
-@njit(cache=True)
+@_inner
+def _expected(n, frame, pbc, cutoff):
+    """Room for neighbours: a fifth more than an even density would give, or a first guess."""
+    if not (pbc[0] and pbc[1] and pbc[2]):
+        return 64 * n + 64
+    each = 4.1887902047863905 * cutoff**3 / abs(_determinant(frame)) * n
+    return int(n * (1.2 * each + 4.0)) + 64
+
+
+@_inner
 def _grown(near, image, filled, capacity):
     longer = np.empty(capacity, np.int64)
-    longer[:filled] = near[:filled]
     wider = np.empty((capacity, 3), np.int64)
-    wider[:filled] = image[:filled]
+    for m in range(filled):
+        longer[m] = near[m]
+        for c in range(3):
+            wider[m, c] = image[m, c]
     return longer, wider

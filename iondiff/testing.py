@@ -13,8 +13,8 @@ Subclass it in a test file and give it two fixtures::
         def structures(self):             # any, better: without symmetry, triclinic, off their minima
             return [atoms, molecule]
 
-Every test speaks of all structures. Tolerances are attributes; change them where a potential works in single
-precision.
+A :class:`LandscapeConformance` asks the same of a guest's landscape in a rigid host. Every test speaks of all
+structures. Tolerances are attributes; change them where a potential works in single precision.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from iondiff._testing_landscape import LandscapeConformance
+from iondiff._testing_landscape import require as _require
 from iondiff.errors import IondiffError
+
+__all__ = ["LandscapeConformance", "PotentialConformance"]
 
 
 class PotentialConformance:
@@ -230,11 +234,6 @@ class PotentialConformance:
             abs(found - wanted) <= allowed,
             f"{what}: {wanted:.8g} eV/Å, numerically {found:.8g}; wanted within {allowed:.1g}",
         )
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise AssertionError(message)
 
 
 def _energy(calculator: Any, atoms: Atoms) -> float:

@@ -1,4 +1,4 @@
-"""Four machine instructions that Numba does not offer."""
+"""Five machine instructions that Numba does not offer."""
 # ruff: noqa: ARG001 - the signatures are Numba's
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ def _as_bits(typingctx: Any, number: Any) -> Any:
     return types.uint64(types.float64), generate
 
 
+def _fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
 def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -58,5 +65,7 @@ fold: Any = intrinsic(_fold)
 as_float: Any = intrinsic(_as_float)
 #: float64 -> uint64: the bits of a float.
 as_bits: Any = intrinsic(_as_bits)
+#: (float64, float64, float64) -> float64: a · b + c, rounded once.
+fused: Any = intrinsic(_fused)
 #: (array, uint64): ask for the cache line of an element that will be read soon.
 prefetch: Any = intrinsic(_prefetch)

@@ -8,13 +8,13 @@ import numpy as np
 from numba import njit
 
 from kmc._bits import as_float, fold, prefetch
-from kmc._random import ADVANCE, exponential
-from kmc._registers import eight_hops
+from kmc._random import ADVANCE
+from kmc._registers import REGISTERS, eight_hops, eight_timed_hops
 from kmc._tables import FIELDS, ROW_MASK, WORD, choose, slot_of, unpack
+from kmc._waiting import AHEAD, waiting_times
 
-#: Walkers interleaved to hide the latency of memory, and those of them held in registers.
+#: Walkers interleaved to hide the latency of memory.
 LANES = 32
-REGISTERS = 8
 #: Table words (8 bytes each) up to which registers are faster than looking ahead.
 NEAR_TABLE = 1 << 17
 
@@ -58,6 +58,7 @@ def walk(
     state = np.empty(LANES, dtype=np.uint64)
     key = np.empty(LANES, dtype=np.uint64)
     clock = np.empty(LANES)
+    waits = np.empty((LANES, AHEAD))
     for first in range(0, len(words), LANES):
         lanes = min(LANES, len(words) - first)
         for lane in range(lanes):
@@ -74,22 +75,16 @@ def walk(
                 near = lanes - lanes % REGISTERS if len(table) <= NEAR_TABLE else 0
                 for lane in range(0, near, REGISTERS):
                     few = slice(lane, lane + REGISTERS)
-                    eight_hops(
-                        table, word[few], key[few], state[few], count[few], clock[few], hops, exact_clock
-                    )
+                    eight = (word[few], key[few], state[few], count[few], clock[few])
+                    if exact_clock:
+                        eight_timed_hops(table, *eight, hops, waits)
+                    else:
+                        eight_hops(table, *eight, hops)
                 if near < lanes:
                     rest = slice(near, lanes)
-                    _far_hops(
-                        table,
-                        word[rest],
-                        key[rest],
-                        state[rest],
-                        count[rest],
-                        clock[rest],
-                        lanes - near,
-                        hops,
-                        exact_clock,
-                    )
+                    others = (word[rest], key[rest], state[rest], count[rest], clock[rest])
+                    for begin in range(0, hops, AHEAD):
+                        _far_hops(table, *others, lanes - near, min(AHEAD, hops - begin), exact_clock, waits)
                 for lane in range(lanes):
                     unpack(windings[first + lane, block], count[lane])
             for lane in range(lanes):
@@ -102,9 +97,18 @@ def walk(
 
 @njit(cache=True, nogil=True)
 def _far_hops(
-    table: Any, word: Any, key: Any, state: Any, count: Any, clock: Any, lanes: int, hops: int, timed: bool
+    table: Any,
+    word: Any,
+    key: Any,
+    state: Any,
+    count: Any,
+    clock: Any,
+    lanes: int,
+    hops: int,
+    timed: bool,
+    waits: Any,
 ) -> None:
-    """Any number of walkers, each asking for its next cache line ahead; for tables in memory."""
+    """Up to AHEAD hops of any number of walkers, each asking for its next cache line ahead; for tables in memory."""
     bits = np.empty(lanes, dtype=np.uint64)
     at = np.empty(lanes, dtype=np.uint64)
     for lane in range(lanes):
@@ -112,13 +116,14 @@ def _far_hops(
         bits[lane] = fold(state[lane], state[lane] ^ key[lane])
         at[lane] = slot_of(word[lane], bits[lane])
         prefetch(table, at[lane])
-    for _ in range(hops):
+        if timed:
+            waiting_times(key[lane], state[lane], waits[lane])
+    for hop in range(hops):
         for lane in range(lanes):
             here, own = at[lane], state[lane]
             dt = as_float(table[here + WORD(3)])
             if timed:
-                while_there, own = exponential(key[lane], own)
-                dt *= while_there
+                dt *= waits[lane, hop]
             arrived = choose(table, here, word[lane], bits[lane])
             own += ADVANCE
             following = fold(own, own ^ key[lane])

@@ -4,7 +4,7 @@ A site owns 2^k slots; a slot is four words: a threshold, the two hops it choose
 mean residence time. A hop is one word: 27 bits say where the target's slots begin, 6 bits hold 63 − k of the
 target, and three fields of 10 bits what the hop winds, so that one addition counts all three directions.
 """
-# ruff: noqa: C901 - loops over arrays, compiled as one piece
+# ruff: noqa: C901, PLR0912, PLR0915 - loops over arrays, compiled as one piece
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def build_table(
     table : (4 · slots,), uint64
     start : (n,), uint64; the packed word that puts a walker on each site
     row : (n,), first slot of each site
+    chosen : (slots, 2), index of the two hops of each slot; −1 where there is none
     """
     n = len(residence)
     row = np.zeros(n + 1, dtype=np.int64)
@@ -63,6 +64,7 @@ def build_table(
     for i in range(n):
         start[i] = WORD(row[i]) | (WORD(63 - width[i]) << ROW_SHIFT)
     table = np.zeros(4 * row[n], dtype=np.uint64)
+    chosen = np.full((row[n], 2), -1, dtype=np.int32)
     most = 1 << width.max()
     share = np.empty(most)
     words = np.empty(most, dtype=np.uint64)
@@ -70,13 +72,14 @@ def build_table(
     large = np.empty(most, dtype=np.int64)
     for i in range(n):
         slots = 1 << width[i]
+        own = hops[first_hop[i] : first_hop[i + 1]]
         count = first_hop[i + 1] - first_hop[i]
         n_small, n_large = 0, 0
         for s in range(slots):
             share[s] = 0.0
             words[s] = start[i]
             if s < count:
-                hop = hops[first_hop[i] + s]
+                hop = own[s]
                 share[s] = probability[hop] * slots
                 packed = (winding[hop, 0] << 20) + (winding[hop, 1] << 10) + winding[hop, 2]
                 words[s] = start[target[hop]] | (WORD(packed) << WORD(FIELDS))
@@ -93,6 +96,8 @@ def build_table(
             table[at] = WORD(share[s] * 2.0**64)
             table[at + 1] = words[s]
             table[at + 2] = words[big]
+            chosen[row[i] + s, 0] = own[s] if s < count else -1
+            chosen[row[i] + s, 1] = own[big]
             share[big] -= 1.0 - share[s]
             if share[big] < 1.0:
                 n_large -= 1
@@ -105,9 +110,11 @@ def build_table(
             table[at] = FULL
             table[at + 1] = words[s]
             table[at + 2] = words[s]
+            if s < count:
+                chosen[row[i] + s] = own[s]
         for s in range(slots):
             table[4 * (row[i] + s) + 3] = as_bits(residence[i])
-    return table, start, row[:n]
+    return table, start, row[:n], chosen
 
 
 @njit(cache=True, inline="always")

@@ -69,7 +69,15 @@ def _root(parent: Any, site: int) -> int:
 
 @njit(cache=True)
 def flickering_groups(
-    n_sites: int, source: Any, target: Any, inside: Any, flow: Any, order: Any, largest: int, flicker: float
+    n_sites: int,
+    source: Any,
+    target: Any,
+    inside: Any,
+    flow: Any,
+    order: Any,
+    largest: int,
+    flicker: float,
+    effort: float,
 ) -> Any:
     """Choose disjoint groups in which a walker makes at least `flicker` hops for each one out.
 
@@ -84,6 +92,9 @@ def flickering_groups(
         Hops, strongest first.
     largest
         Most sites of a group.
+    effort
+        Power of the size with which a visit becomes laborious: a group of n sites must flicker (n / 2)^effort
+        times as much.
 
     Returns
     -------
@@ -115,7 +126,8 @@ def flickering_groups(
         within[a] += flow[e]
         # Below, rounding may leave nothing of what goes out; then the cluster flickers more than a float can
         # say.
-        if not marked[a] and 1 < size[a] <= largest and within[a] >= flicker * (total[a] - within[a]):
+        least = flicker * (0.5 * size[a]) ** effort
+        if not marked[a] and 1 < size[a] <= largest and within[a] >= least * (total[a] - within[a]):
             marked[a] = True
             site = a
             while True:

@@ -17,7 +17,7 @@ from kmc.network import Floats, GraphError, Integers, shown
 
 #: Seconds between two checkpoints.
 INTERVAL = 5.0
-_ARRAYS = ("words", "states", "windings", "durations", "ends")
+_ARRAYS = ("words", "states", "windings", "durations", "variances", "ends")
 
 
 class CheckpointError(GraphError):
@@ -33,6 +33,7 @@ class WalkState:
     states: Any
     windings: Integers
     durations: Floats
+    variances: Floats
     ends: Integers
 
 

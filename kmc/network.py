@@ -208,7 +208,7 @@ def compile_graph(graph: Graph) -> Network:
     cell = _cell(graph)
     labels = tuple(graph.nodes)
     index = {label: i for i, label in enumerate(labels)}
-    site_data = [(f"node {shown(label)}", data) for label, data in graph.nodes(data=True)]
+    sites = [data for _, data in graph.nodes(data=True)]
     # Flat lists and no tuple an edge: a million of those would keep the garbage collector busy.
     around = [neighbours for _, neighbours in graph.adjacency()]
     parallel = [hops for neighbours in around for hops in neighbours.values()]
@@ -220,8 +220,7 @@ def compile_graph(graph: Graph) -> Network:
     keys = tuple([key for hops in parallel for key in hops])
     hop_data = [data for hops in parallel for data in hops.values()]
     names = _EdgeNames(labels, source, target, keys, hop_data)
-    site_names = [name for name, _ in site_data]
-    sites = [data for _, data in site_data]
+    site_names = _NodeNames(labels)
     positions = _numbers(site_names, sites, "position", 3)
     energies = _numbers(site_names, sites, "energy", 0)
     image = _numbers(names, hop_data, "image", 3)
@@ -271,6 +270,16 @@ def compile_graph(graph: Graph) -> Network:
         reverse=reverse,
         saddle_fraction=_saddle_fraction(names, positions[source], displacement, cell, reverse),
     )
+
+
+class _NodeNames:
+    """Nodes in words, written only when a message needs them."""
+
+    def __init__(self, labels: tuple[Hashable, ...]):
+        self.labels = labels
+
+    def __getitem__(self, site: int) -> str:
+        return f"node {shown(self.labels[site])}"
 
 
 class _EdgeNames:

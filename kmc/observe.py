@@ -193,7 +193,7 @@ def observe(
 def _watch(
     rates: Rates,
     components: tuple[Component, ...],
-    prepared: tuple[Any, Any, Any, int],
+    prepared: tuple[Any, Any, Any, int, Any],
     ladder: Floats,
     instants: Floats,
     seed: int,
@@ -203,7 +203,7 @@ def _watch(
 ) -> Observation:
     """Walkers first … last − 1, that begin on the rungs of a ladder of probabilities (sites,)."""
     network, n_walkers = rates.network, last - first
-    table, words, row, _ = prepared
+    table, words, row, _, _ = prepared
     keys, states, uniform = streams(seed, n_walkers, first)
     begin = np.searchsorted(ladder, uniform, side="right")
     at = words[begin]
@@ -255,7 +255,7 @@ def first_passage_times(
     if not np.isfinite(means[begin]):
         raise GraphError(f"no target can be reached from {source!r}; check that a chain of hops leads there")
     rates = hop_rates(network, temperature, **options)
-    table, words, row, _ = tables(rates, walked_hops(rates, (), superbasins=False))
+    table, words, row, _, _ = tables(rates, walked_hops(rates, (), superbasins=False))
     is_target = np.zeros(len(table) // 4, dtype=bool)
     is_target[row[end]] = True
     keys, states, _ = streams(seed, n_walkers)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from kmc import gas_transport
+from kmc._blocks import Blocks, choose_length, trouble_with
 from kmc.estimate import Estimate, NotConvergedError
-from kmc.exact import CM2_PER_A2, Component, solve_rates
+from kmc.exact import CM2_PER_A2, Component, Solution, solve_rates
 from kmc.lattice_gas import Gas
 from kmc.network import Floats, GraphError
 from kmc.walkers import Walk
 
-#: A bias below this many standard errors is let pass; above, it joins the error, ...
-HARMLESS_BIAS = 0.2
-#: ... up to this fraction of the value; above, the estimate is refused.
-TOLERATED_BIAS = 0.03
-#: Fewer independent contributions than this do not make an error bar.
-FEWEST_EVENTS = 25
-#: From this many walkers on, each counts as one independent measurement.
-ENOUGH_WALKERS = 30
 ESTIMATORS = ("blocks", "martingale")
 
 
@@ -71,36 +62,25 @@ def tracer_diffusivity(
     if not run.components:
         return Estimate(np.zeros((3, 3)), np.zeros((3, 3))) if tensor else Estimate(0.0, 0.0)
     solution = solve_rates(run.rates)
-    network = run.rates.network
     shape = (3, 3) if tensor else ()
-    value, variance = np.zeros(shape), np.zeros(shape)
-    freedom, troubles = float("inf"), []
+    value, error = np.zeros(shape), np.zeros(shape)
+    freedom, found = float("inf"), []
     for index, part in enumerate(run.components):
         weight = run.component_weights[index]
         if weight == 0.0:
             continue
-        walkers = run.home == index
-        wound = run.windings[walkers].astype(np.float64)
-        gauge = solution.corrector - run.rates.offset @ network.cell + network.positions
-        chi = gauge @ np.linalg.inv(part.vectors)
-        spread = _corrector_spread(run, part, chi)
-        if estimator == "martingale":
-            before = np.concatenate([run.begins[walkers, None], run.ends[walkers, :-1]], axis=1)
-            wound += chi[run.ends[walkers]] - chi[before]
-            spread = np.zeros((3, 3))
-        if run.rates.driven[part.index]:
-            durations = run.durations[walkers]
-            wound -= durations[..., None] * (wound.sum(axis=(0, 1)) / durations.sum())
-        chosen = _choose_length(part, wound, run.durations[walkers], spread, tensor=tensor)
-        value += weight * chosen.mean * CM2_PER_A2
-        variance += (weight * chosen.honest_error * CM2_PER_A2) ** 2
+        blocks, bias = _blocks_of(run, solution, index, estimator)
+        chosen = choose_length(part, blocks, bias, tensor=tensor)
+        scale = weight * CM2_PER_A2 / blocks.unit
+        value = value + scale * chosen.mean
+        error = np.hypot(error, scale * chosen.honest_error)
         freedom = min(freedom, chosen.freedom)
-        troubles += chosen.troubles
-    error = np.sqrt(variance)
+        found.append((scale * float(np.trace(chosen.mean) if tensor else chosen.mean), chosen))
     answer = Estimate(value, error, freedom) if tensor else Estimate(float(value), float(error), freedom)
-    if check and troubles:
+    trouble = trouble_with(found, tensor=tensor) if check else ""
+    if trouble:
         raise NotConvergedError(
-            f"{troubles[0]}; walk more hops or take a higher temperature (so far {answer} cm²/s)", answer
+            f"{trouble}; walk more hops or take a higher temperature (so far {answer} cm²/s)", answer
         )
     return answer
 
@@ -136,108 +116,26 @@ def charge_diffusivity(run: Walk | Gas, *, tensor: bool = False, check: bool = T
     return tracer_diffusivity(run, tensor=tensor, check=check)
 
 
-@dataclass(frozen=True)
-class _Length:
-    """One component at one block length, Å²/s: a third of the trace, or the tensor."""
-
-    mean: Floats
-    error: Floats
-    bias: Floats
-    harmless: bool
-    relative_bias: float
-    events: float
-    duration: float
-    freedom: float
-
-    @property
-    def honest_error(self) -> Floats:
-        """The error, with the bias where that is not negligible."""
-        return self.error if self.harmless else np.sqrt(self.error**2 + self.bias**2)
-
-    @property
-    def troubles(self) -> list[str]:
-        """Why the mean should not be believed."""
-        found = []
-        if self.events < FEWEST_EVENTS:
-            found.append(f"only {self.events:.3g} independent events, and an error bar needs {FEWEST_EVENTS}")
-        if not self.harmless and not self.relative_bias <= TOLERATED_BIAS:
-            found.append(
-                f"blocks of {self.duration:.3g} s are too short against the slowest axis: D may be off by "
-                f"{100 * self.relative_bias:.2g} %"
-            )
-        return found
-
-
-def _choose_length(
-    part: Component, wound: Floats, durations: Floats, spread: Floats, *, tensor: bool
-) -> _Length:
-    """The shortest blocks whose bias does no harm; failing that, the longest."""
-    while True:
-        length = _at_length(part, wound, durations, spread, tensor=tensor)
-        if length.harmless or durations.shape[1] == 1:
-            return length
-        wound, durations = _join_pairs(wound), _join_pairs(durations)
-
-
-def _join_pairs(blocks: Floats) -> Floats:
-    """Blocks (walkers, n, ...) joined two by two; an odd one joins the last."""
-    n = blocks.shape[1]
-    joined: Floats = np.add.reduceat(blocks, np.arange(0, n - 1, 2), axis=1)
-    return joined
-
-
-def _at_length(part: Component, wound: Floats, durations: Floats, spread: Floats, *, tensor: bool) -> _Length:
-    """Mean square winding over twice the duration, with what the walkers say about its error."""
-    moved = wound @ part.vectors
-    squares = np.einsum("wbi,wbj->wbij", moved, moved)
-    axes = wound[..., : part.rank] ** 2
-    duration = float(durations.mean())
-    axis_bias = np.diag(spread)[: part.rank] / duration
-    bias = np.abs(part.vectors.T @ spread @ part.vectors) / duration
-    if not tensor:
-        squares = np.einsum("wbii->wb", squares) / 3.0
-        axes = squares[..., None]
-        bias = np.trace(part.vectors.T @ spread @ part.vectors) / (3.0 * duration)
-        axis_bias = np.array([bias])
-    mean, error, freedom = _ratio(squares, durations)
-    axis_mean, axis_error, _ = _ratio(axes, durations)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(axis_mean > 0, axis_bias / axis_mean, np.where(axis_bias > 0, np.inf, 0.0))
-    return _Length(
-        mean=mean,
-        error=error,
-        bias=bias,
-        harmless=bool(np.all(axis_bias <= HARMLESS_BIAS * axis_error)),
-        relative_bias=float(relative.max()),
-        events=min(_effective_number(axes), _effective_number(durations.sum(axis=1)[:, None, None])),
-        duration=duration,
-        freedom=freedom,
-    )
-
-
-def _ratio(squares: Floats, durations: Floats) -> tuple[Floats, Floats, float]:
-    """Σ squares / 2 Σ durations over blocks (walkers, n), its standard error and degrees of freedom.
-
-    Walkers are independent without any doubt, blocks of one walker almost: enough walkers are taken as the
-    units.
-    """
-    by_walker = len(durations) >= ENOUGH_WALKERS
-    each = squares.sum(axis=1) if by_walker else squares.reshape((-1, *squares.shape[2:]))
-    time = durations.sum(axis=1) if by_walker else durations.ravel()
-    mean = each.sum(axis=0) / (2.0 * time.sum())
-    left = each - 2.0 * np.multiply.outer(time, mean)
-    n = len(each)
-    error = np.sqrt((left**2).sum(axis=0) * n / max(n - 1, 1)) / (2.0 * time.sum())
-    return mean, error, float(max(n - 1, 1))
-
-
-def _effective_number(values: Floats) -> float:
-    """How many equal contributions (walkers, n, axes) would scatter as much; of the worst axis."""
-    flat = values.reshape(-1, values.shape[-1])
-    square = (flat**2).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        number = np.where(square > 0, flat.sum(axis=0) ** 2 / square, 0.0)
-    return float(number.min())
+def _blocks_of(run: Walk, solution: Solution, index: int, estimator: str) -> tuple[Blocks, Floats]:
+    """What the walkers of one component wound, and ⟨χχᵀ⟩ (3, 3), which makes the bias of short blocks."""
+    part, network = run.components[index], run.rates.network
+    walkers = run.home == index
+    wound = run.windings[walkers].astype(np.float64)
+    gauge = solution.corrector - run.rates.offset @ network.cell + network.positions
+    chi = gauge @ np.linalg.inv(part.vectors)
+    bias = _corrector_spread(run, part, chi)
+    if estimator == "martingale":
+        before = np.concatenate([run.begins[walkers, None], run.ends[walkers, :-1]], axis=1)
+        wound += chi[run.ends[walkers]] - chi[before]
+        bias = np.zeros((3, 3))
+    # In units of a block, squares of even the longest times stay within a float.
+    unit = float(run.durations[walkers].mean())
+    durations, spreads = run.durations[walkers] / unit, run.spreads[walkers] / unit
+    drift = np.zeros(3)
+    if run.rates.driven[part.index]:
+        drift = wound.sum(axis=(0, 1)) / durations.sum()
+        wound -= durations[..., None] * drift
+    return Blocks(wound, durations, spreads, drift, unit), bias
 
 
 def _corrector_spread(run: Walk, part: Component, chi: Floats) -> Floats:

@@ -7,7 +7,7 @@ back at the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from kmc import _kernels, _tables
+from kmc import _kernels, _moments, _tables, _visits
 from kmc.checkpoints import WalkState, fingerprint, run_with_checkpoints
 from kmc.exact import Component, percolating_components
 from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
@@ -54,6 +54,9 @@ class Walk:
         vectors.
     durations
         (walkers, blocks), s.
+    spreads
+        (walkers, blocks), s: standard deviation of each duration, given the hops; zero where it does not matter:
+        where nothing drifts, and where durations are random themselves.
     n_hops
         Hops of each walker.
     clock
@@ -71,6 +74,7 @@ class Walk:
     ends: Integers
     windings: Integers
     durations: Floats
+    spreads: Floats
     n_hops: int
     clock: str
     seed: int
@@ -125,11 +129,10 @@ def simulate(
     seed
         Walker i draws from its own stream (seed, i): the same answer with any number of threads.
     clock
-        "mean" (less noise, the same diffusivity) or "exponential" (true waiting times). Driven walks need
-        the latter and get it.
+        "mean" (less noise, the same diffusivity) or "exponential" (true waiting times).
     superbasins
         Leave groups of sites that fast hops join, chosen by themselves, in one hop (see `kmc.superbasin`).
-        Only with the mean clock; D is the same in law, and a hop may then be a long one.
+        Nothing else changes in law; a hop may then be a long one.
     checkpoint
         A file to write the state to every few seconds. Where it exists and belongs to this very walk, the
         walk goes on from there, to the same bits.
@@ -151,8 +154,6 @@ def simulate(
         network, temperature, field=field, charge=charge, prefactor=prefactor, barriers=barriers
     )
     components = tuple(percolating_components(rates))
-    if rates.driven.any():
-        clock = "exponential"
     if not components:
         return _nobody(rates, clock, n_hops, seed)
     if n_walkers < 2 * len(components):
@@ -160,8 +161,10 @@ def simulate(
             f"n_walkers is {n_walkers}, but {len(components)} disconnected parts of the graph percolate; "
             f"take at least {2 * len(components)}"
         )
-    hops = walked_hops(rates, components, superbasins=superbasins and clock == "mean")
-    table, start, row, stride = tables(rates, hops)
+    exact = clock == "exponential"
+    hops = walked_hops(rates, components, superbasins=superbasins, drawn=exact)
+    prepared = tables(rates, hops)
+    table, start, row = prepared[:3]
     keys, states, uniform = streams(seed, n_walkers)
     home = np.arange(n_walkers) * len(components) // n_walkers
     begins = _starting_sites(hops, components, home, uniform)
@@ -172,19 +175,11 @@ def simulate(
         states=states,
         windings=np.zeros((n_walkers, blocks, 3), dtype=np.int64),
         durations=np.zeros((n_walkers, blocks)),
+        variances=np.zeros((n_walkers, blocks)),
         ends=np.zeros((n_walkers, blocks), dtype=np.int64),
     )
     boundaries = np.arange(blocks + 1) * n_hops // blocks
-    exact = clock == "exponential"
-
-    def advance(state: WalkState, first: int, last: int) -> None:
-        def part(mine: slice) -> None:
-            streams_and_results = (state.words[mine], keys[mine], state.states[mine])
-            results = (state.windings[mine], state.durations[mine], state.ends[mine])
-            _kernels.walk(table, *streams_and_results, boundaries, first, last, stride, exact, *results)
-
-        run_parts(part, n_walkers, threads)
-
+    advance, slowest = _way_to_walk(hops, prepared, keys, boundaries, threads, exact=exact)
     if checkpoint is None:
         advance(state, 0, blocks)
     else:
@@ -200,10 +195,49 @@ def simulate(
         ends=np.searchsorted(row, state.ends, side="right") - 1,
         windings=state.windings,
         durations=state.durations,
+        spreads=np.sqrt(state.variances) * slowest,
         n_hops=n_hops,
         clock=clock,
         seed=seed,
     )
+
+
+def _way_to_walk(
+    hops: WalkedHops,
+    prepared: tuple[Any, Any, Any, int, Any],
+    keys: Any,
+    boundaries: Integers,
+    threads: int | None,
+    *,
+    exact: bool,
+) -> tuple[Callable[[WalkState, int, int], None], float]:
+    """A function that walks some blocks (state, first, last), and the unit, s, of its standard deviations of time."""
+    table, start, row, stride, chosen = prepared
+    slowest, moments, visits = 1.0, None, None
+    if hops.moments is not None:
+        mean, spread = hops.moments
+        slowest = float(spread.max(initial=0.0)) or 1.0
+        moments = _moments.moment_table(chosen, mean, (spread / slowest) ** 2)
+    elif hops.escapes is not None:
+        visits = (hops.escapes, member_rows(hops, table, row), start)
+
+    def advance(state: WalkState, first: int, last: int) -> None:
+        def part(mine: slice) -> None:
+            walkers = (state.words[mine], keys[mine], state.states[mine], boundaries)
+            moved, took, end = state.windings[mine], state.durations[mine], state.ends[mine]
+            if moments is not None:
+                scatter = state.variances[mine]
+                _moments.walk_with_moments(
+                    table, moments, *walkers, first, last, stride, moved, took, scatter, end
+                )
+            elif visits is not None:
+                _visits.walk_with_visits(table, *walkers, first, last, stride, *visits, moved, took, end)
+            else:
+                _kernels.walk(table, *walkers, first, last, stride, exact, moved, took, end)
+
+        run_parts(part, len(keys), threads)
+
+    return advance, slowest
 
 
 def streams(seed: int, count: int, first: int = 0) -> tuple[Any, Any, Floats]:
@@ -243,8 +277,8 @@ def run_parts(advance: Any, count: int, threads: int | None) -> None:
             pass
 
 
-def tables(rates: Rates, hops: WalkedHops) -> tuple[Any, Any, Any, int]:
-    """Alias tables, packed word and first slot of every site, and how often to empty the counters."""
+def tables(rates: Rates, hops: WalkedHops) -> tuple[Any, Any, Any, int, Any]:
+    """Alias tables, word and first slot of every site, how often to empty the counters, and the hops of slots."""
     largest = max(1, int(np.abs(hops.windings).max(initial=1)))
     if largest > _tables.LARGEST_FIELD:
         raise GraphError(
@@ -264,10 +298,18 @@ def tables(rates: Rates, hops: WalkedHops) -> tuple[Any, Any, Any, int]:
     order = np.argsort(hops.source, kind="stable")
     first_hop = np.zeros(n_sites + 1, dtype=np.int64)
     np.cumsum(degree, out=first_hop[1:])
-    table, start, row = _tables.build_table(
+    table, start, row, chosen = _tables.build_table(
         first_hop, order, hops.probability, hops.target, hops.windings, hops.residence
     )
-    return table, start, row, _tables.LARGEST_FIELD // largest
+    return table, start, row, _tables.LARGEST_FIELD // largest, chosen
+
+
+def member_rows(hops: WalkedHops, table: Any, row: Any) -> Integers:
+    """Site of each row of a table whose visits are drawn, −1 for all others."""
+    member = np.full(len(table) // 4, -1, dtype=np.int64)
+    sites = np.nonzero(hops.group >= 0)[0]
+    member[row[sites]] = sites
+    return member
 
 
 def _starting_sites(
@@ -293,11 +335,9 @@ def _nobody(rates: Rates, clock: str, n_hops: int, seed: int) -> Walk:
     """A walk on a graph that percolates nowhere: there is nothing to learn from walking it."""
     none = np.zeros(0, dtype=np.int64)
     empty = np.zeros((0, 1), dtype=np.int64)
-    windings = np.zeros((0, 1, 3), dtype=np.int64)
+    windings, times = np.zeros((0, 1, 3), dtype=np.int64), np.zeros((0, 1))
     hops = walked_hops(rates, (), superbasins=False)
-    return Walk(
-        rates, hops, (), none, np.zeros(0), none, empty, windings, np.zeros((0, 1)), n_hops, clock, seed
-    )
+    return Walk(rates, hops, (), none, np.zeros(0), none, empty, windings, times, times, n_hops, clock, seed)
 
 
 def count_of(name: str, value: int) -> int:

@@ -85,6 +85,9 @@ class Evaluator:
         try:
             answer = self.landscape.energy_and_gradient(points.copy())
         except Exception as error:
+            if isinstance(error, SystemError) and not isinstance(error.__cause__, Exception | None):
+                # An interrupt that came while compiled code ran is not the landscape's fault.
+                raise error.__cause__ from None
             raise SearchError(
                 f"The landscape raised {type(error).__name__} at one of {len(points)} points of stage "
                 f"'{stage}', "

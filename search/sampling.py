@@ -175,7 +175,7 @@ def _fitted(
         slope.reshape(*coarse, 3),
         finite.reshape(coarse),
         cell,
-        _floors(transform, lowest, energy_cap),
+        _rise(transform, lowest, energy_cap),
         float(np.log(transform.wall)),
     )
     refined = hermite_refine(v, slope, cell)
@@ -237,9 +237,9 @@ def _refine(
         wall[wanted] = ~np.isfinite(energies)
         spent += len(wanted)
         lowest = min(lowest, float(energies.min(initial=np.inf)))
-        floor = _floors(transform, lowest, energy_cap)
+        rise = _rise(transform, lowest, energy_cap)
         surface = fit_spline(
-            hermite_refine(*_behind_walls(v, slope, wall, done, surface, floor), cell), cell, transform
+            hermite_refine(*_behind_walls(v, slope, wall, done, surface, rise), cell), cell, transform
         )
         before, error = error, sample_error(evaluate, surface, lowest + energy_cap, random)
         if error.largest <= tolerance or (stage and error.largest > _STAGNANT * before.largest):
@@ -248,9 +248,9 @@ def _refine(
     return Fit(surface, (fine[0], fine[1], fine[2]), lowest, error)
 
 
-def _floors(transform: Transform, lowest: float, energy_cap: float) -> tuple[float, float]:
-    """What lies behind walls is above the cap, and further in above all that is swept."""
-    return transform.value(lowest + energy_cap), transform.value(lowest + 1.3 * energy_cap)
+def _rise(transform: Transform, lowest: float, energy_cap: float) -> float:
+    """How fast v grows behind walls, a layer: two lead from the lowest energy to above all that is swept."""
+    return 0.5 * (transform.value(lowest + 1.3 * energy_cap) - transform.value(lowest))
 
 
 def _behind_walls(
@@ -259,7 +259,7 @@ def _behind_walls(
     wall: NDArray[np.bool_],
     done: NDArray[np.bool_],
     surface: Surface,
-    floor: tuple[float, float],
+    rise: float,
 ) -> tuple[Floats, Floats]:
     """The fine grid, shaped, with walls and unasked points around them continued from what was evaluated."""
     fine = surface.shape if np.prod(surface.shape) == v.size else tuple(n // 2 for n in surface.shape)
@@ -269,7 +269,7 @@ def _behind_walls(
     near = ndimage.maximum_filter(wall.reshape(fine), size=5, mode="wrap")
     unknown = near & (wall | ~done).reshape(fine)
     ceiling = float(np.log(surface.transform.wall))
-    return continued(values, gradients, ~unknown, surface.cell, floor, ceiling)
+    return continued(values, gradients, ~unknown, surface.cell, rise, ceiling)
 
 
 def _predicted(surface: Surface, refined: Floats, known: tuple[Floats, Floats]) -> tuple[Floats, Floats]:

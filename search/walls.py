@@ -21,49 +21,67 @@ _NEIGHBOURS = [np.array(o) for o in itertools.product((-1, 0, 1), repeat=3) if a
 
 
 def continued(
-    values: Floats,
-    gradients: Floats,
-    known: NDArray[np.bool_],
-    cell: Floats,
-    floor: tuple[float, float],
-    ceiling: float,
+    values: Floats, gradients: Floats, known: NDArray[np.bool_], cell: Floats, rise: float, ceiling: float
 ) -> tuple[Floats, Floats]:
     """Fill unknown points of a periodic grid from their known neighbours.
 
-    values: (n1, n2, n3); gradients: (n1, n2, n3, 3), 1/Å; known: (n1, n2, n3). `floor` (2,): no cubic is believed
-    below the first, and nothing further in is below the second; `ceiling`: no filled value is above it, and
-    what no layer reaches has it, with zero gradient.
+    values: (n1, n2, n3); gradients: (n1, n2, n3, 3), 1/Å; known: (n1, n2, n3). Inside atoms energies rise:
+    cubics that fall below all their neighbours are not believed, and behind the layers of cubics every layer
+    is at least `rise` higher than the one before. `ceiling`: no filled value is above it, and what no layer
+    reaches has it, with zero gradient.
     """
     values, gradients = np.where(known, values, ceiling), np.where(known[..., None], gradients, 0.0)
     filled = known.copy()
     spacing = cell / np.array(values.shape)[:, None]
     for _ in range(_CUBIC):
-        edge = np.argwhere(~filled & ndimage.maximum_filter(filled, size=3, mode="wrap"))
-        new_values, new_gradients = np.empty(len(edge)), np.empty((len(edge), 3))
-        done = np.zeros(len(edge), dtype=bool)
-        cubic_continuation(values, gradients, filled, edge, spacing, _REACH, new_values, new_gradients, done)
-        done &= (new_values > floor[0]) & (new_values < ceiling)
-        where = tuple(edge[done].T)
-        values[where], gradients[where] = new_values[done], new_gradients[done]
-        filled[where] = True
+        _add_cubics(values, gradients, filled, spacing, ceiling)
     for _ in range(_LAYERS):
         if filled.all() or not filled.any():
             break
-        total, slope = np.zeros_like(values), np.zeros_like(gradients)
-        weight = np.zeros_like(values)
-        for offset in _NEIGHBOURS:
-            step = offset @ spacing  # from the neighbour to the point
-            shift = tuple(int(x) for x in offset)
-            here = np.roll(filled, shift, axis=(0, 1, 2)) / (step @ step)
-            near = np.roll(gradients, shift, axis=(0, 1, 2))
-            total += here * (np.roll(values, shift, axis=(0, 1, 2)) + near @ step)
-            slope += here[..., None] * near
-            weight += here
-        new = ~filled & (weight > 0)
-        values[new] = np.clip(total[new] / weight[new], floor[1], ceiling)
-        gradients[new] = np.where((values[new] < ceiling)[:, None], slope[new] / weight[new][:, None], 0.0)
-        filled |= new
+        _add_layer(values, gradients, filled, spacing, rise, ceiling)
     return values, gradients
+
+
+def _add_cubics(
+    values: Floats, gradients: Floats, filled: NDArray[np.bool_], spacing: Floats, ceiling: float
+) -> None:
+    """One layer of cubics, written into the three arrays."""
+    edge = np.argwhere(~filled & ndimage.maximum_filter(filled, size=3, mode="wrap"))
+    new_values, new_gradients = np.empty(len(edge)), np.empty((len(edge), 3))
+    done = np.zeros(len(edge), dtype=bool)
+    cubic_continuation(values, gradients, filled, edge, spacing, _REACH, new_values, new_gradients, done)
+    around = ndimage.minimum_filter(np.where(filled, values, np.inf), size=3, mode="wrap")
+    done &= (new_values > around[tuple(edge.T)]) & (new_values < ceiling)
+    where = tuple(edge[done].T)
+    values[where], gradients[where] = new_values[done], new_gradients[done]
+    filled[where] = True
+
+
+def _add_layer(
+    values: Floats,
+    gradients: Floats,
+    filled: NDArray[np.bool_],
+    spacing: Floats,
+    rise: float,
+    ceiling: float,
+) -> None:
+    """One layer continued linearly, written into the three arrays."""
+    level, total, slope = np.zeros_like(values), np.zeros_like(values), np.zeros_like(gradients)
+    weight = np.zeros_like(values)
+    for offset in _NEIGHBOURS:
+        step = offset @ spacing  # from the neighbour to the point
+        shift = tuple(int(x) for x in offset)
+        here = np.roll(filled, shift, axis=(0, 1, 2)) / (step @ step)
+        near, there = np.roll(gradients, shift, axis=(0, 1, 2)), np.roll(values, shift, axis=(0, 1, 2))
+        level += here * there
+        total += here * (there + near @ step)
+        slope += here[..., None] * near
+        weight += here
+    new = ~filled & (weight > 0)
+    lifted = np.maximum(total[new], level[new] + rise * weight[new]) / weight[new]
+    values[new] = np.minimum(lifted, ceiling)
+    gradients[new] = np.where((values[new] < ceiling)[:, None], slope[new] / weight[new][:, None], 0.0)
+    filled |= new
 
 
 def plateaus(energies: Floats, gradients: Floats, ceiling: float) -> Floats:

@@ -14,9 +14,9 @@ from iondiff.descriptors._slots import (
     E_TERMS,
     E_TERMS_AT,
     E_TERMS_REAL,
-    M_DEGREE,
     MIXED_ROWS,
     MOMENTS,
+    MONOMIALS,
     MOST_CHANNELS,
     MOST_FUNCTIONS,
     MOST_GROUPS,
@@ -26,6 +26,7 @@ from iondiff.descriptors._slots import (
     N_SPECIES,
     P_ETAS,
     SAME_ROWS,
+    SHELL_ROWS,
     VECTORS,
 )
 
@@ -37,7 +38,8 @@ def layout(most_neighbours, size, slopes, integers):
     """Where the parts of the scratch arrays start, and how long these are.
 
     stride; in `work`: radial terms, bells, sums, slopes, vectors, pairs, length; in `whole`: groups, masks,
-    length; in `wide`: channels, functions, moments, length. `slopes` is the number of rows of slopes.
+    length; in `wide`: channels, functions, moments, length; in `work`: densities of shells, monomials.
+    `slopes` is the number of rows of slopes.
     """
     n_species = integers[N_SPECIES]
     stride = (most_neighbours + n_species * size + size - 1) // size * size + size
@@ -46,7 +48,9 @@ def layout(most_neighbours, size, slopes, integers):
     sums = bells + integers[MOST_ROWS] * stride
     slope = sums + integers[MOST_CHANNELS] * size
     vectors = slope + (slopes * integers[MOST_CHANNELS] + size) // size * size
-    pairs = vectors + integers[VECTORS] * size
+    densities = vectors + integers[VECTORS] * size
+    monomials = densities + integers[SHELL_ROWS] * stride
+    pairs = monomials + integers[MONOMIALS] * stride
     same = _kernels_pairs.aligned_row(most_neighbours * (most_neighbours + 1) // 2, size)
     mixed = _kernels_pairs.aligned_row(most_neighbours * most_neighbours // 4, size)
     work = pairs + integers[SAME_ROWS] * same + integers[MIXED_ROWS] * mixed + size
@@ -56,10 +60,10 @@ def layout(most_neighbours, size, slopes, integers):
     channels = 4 * stride
     functions = channels + integers[MOST_CHANNELS]
     moments = functions + integers[MOST_FUNCTIONS]
-    wide = moments + integers[MOMENTS]
+    wide = moments + integers[MOMENTS] + 8
     return (
         stride, radial, bells, sums, slope, vectors, pairs, work, groups, masks, whole, channels, functions,
-        moments, wide,
+        moments, wide, densities, monomials,
     )  # fmt: skip
 
 
@@ -84,6 +88,8 @@ def forward(
         functions,
         moments,
         _,
+        densities,
+        monomials,
     ) = places
     size = lanes(work)
     gather(i, stride, positions, cell, species, first, index, image, integers, reals, work, whole, wide)
@@ -101,12 +107,10 @@ def forward(
         )
         pairs += row * (_FIXED_ROWS + integers[group + P_ETAS])
         masks += n_masks
-    for s in range(integers[element + E_SHELLS]):
-        shell = integers[integers[element + E_SHELLS_AT] + s]
+    if integers[element + E_SHELLS]:
         _kernels_moments.forward(
-            shell, stride, vectors, moments, integers, reals, work, whole, wide, channels
+            element, stride, monomials, densities, moments, integers, reals, work, whole, wide, channels
         )
-        moments += integers[N_SPECIES] * (1 + _kernels_moments.below(integers[shell + M_DEGREE] + 1))
     if integers[element + E_BELLS]:
         _kernels_bells.forward(
             integers[element + E_BELLS], stride, bells, vectors, sums, integers, reals, work, whole, channels
@@ -138,7 +142,9 @@ def distribute(element, n_channels, slopes_at, integers, reals, by_function, wor
 @written_out
 def backward(element, places, slopes_at, integers, reals, work, whole, wide, out, begin):
     """out[begin ...]: gradient by the place of each entry of the atom's list, given work[slopes_at ...]."""
-    (stride, radial, bells, _, _, vectors, _, _, groups, _, _, _, _, moments, _) = places
+    (stride, radial, bells, _, _, vectors, _, _, groups, _, _, _, _, moments, _, densities, monomials) = (
+        places
+    )
     clear_gradients(stride, integers, work, whole)
     _kernels_radial.backward(element, stride, radial, slopes_at, integers, reals, work, whole)
     for g in range(integers[element + E_GROUPS]):
@@ -148,16 +154,14 @@ def backward(element, places, slopes_at, integers, reals, work, whole, wide, out
             group, stride, whole[at], whole[at + 1], whole[at + 2], whole[at + 3], slopes_at, integers, reals,
             work, whole,
         )  # fmt: skip
-    asked = moments
-    for s in range(integers[element + E_SHELLS]):
-        shell = integers[integers[element + E_SHELLS_AT] + s]
-        asked += integers[N_SPECIES] * (1 + _kernels_moments.below(integers[shell + M_DEGREE] + 1))
-    for s in range(integers[element + E_SHELLS]):
-        shell = integers[integers[element + E_SHELLS_AT] + s]
+    if integers[element + E_SHELLS]:
+        asked = moments
+        for s in range(integers[element + E_SHELLS]):
+            asked += _kernels_moments.room(integers[integers[element + E_SHELLS_AT] + s], integers)
         _kernels_moments.backward(
-            shell, stride, vectors, moments, asked, slopes_at, integers, reals, work, whole, wide
-        )
-        moments += integers[N_SPECIES] * (1 + _kernels_moments.below(integers[shell + M_DEGREE] + 1))
+            element, stride, monomials, densities, vectors, moments, asked, slopes_at, integers, reals, work,
+            whole, wide,
+        )  # fmt: skip
     if integers[element + E_BELLS]:
         _kernels_bells.backward(
             integers[element + E_BELLS], stride, bells, vectors, slopes_at, integers, reals, work, whole

@@ -33,7 +33,7 @@ from iondiff.descriptors._slots import (
     Y,
     Z,
 )
-from iondiff.descriptors._vector_math import arccos, bell
+from iondiff.descriptors._vector_math import angle, bell
 
 
 @inner
@@ -70,12 +70,18 @@ def _angles_and_thirds(group, record, j, k, stride, space, integers, reals, work
     y = load(work, Y * stride + k)
     z = load(work, Z * stride + k)
     inverses = load(work, INVERSE * stride + k) * work[INVERSE * stride + j]
-    c = x * work[X * stride + j] + y * work[Y * stride + j] + z * work[Z * stride + j]
-    c = c * inverses
+    xj = work[X * stride + j]
+    yj = work[Y * stride + j]
+    zj = work[Z * stride + j]
+    c = (x * xj + y * yj + z * zj) * inverses
     n_angles = integers[group + F_ANGLES]
     if n_angles > 0:
-        theta = arccos(c)
-        sine = sqrt(maximum(1.0 - c * c, 0.0))
+        # By the cross product: 1 - c² has lost its digits where three atoms are nearly on a line.
+        p = y * zj - z * yj
+        q = z * xj - x * zj
+        r = x * yj - y * xj
+        sine = sqrt(p * p + q * q + r * r) * inverses
+        theta = angle(c, sine)
         turning = sine > 1e-6
         inverse_sine = select(turning, -1.0 / select(turning, sine, 1.0), 0.0)
         for a in range(n_angles):
@@ -85,9 +91,9 @@ def _angles_and_thirds(group, record, j, k, stride, space, integers, reals, work
             store(work, space + (2 * a + 1) * size, slope * inverse_sine)
     n_thirds = integers[group + F_THIRDS]
     if n_thirds > 0:
-        x = x - work[X * stride + j]
-        y = y - work[Y * stride + j]
-        z = z - work[Z * stride + j]
+        x = x - xj
+        y = y - yj
+        z = z - zj
         third = maximum(sqrt(x * x + y * y + z * z), 1e-12)
         inverse = 1.0 / third
         for t in range(n_thirds):

@@ -202,12 +202,12 @@ def tanh(x):
 
 
 @always_inlined
-def arccos(c):
-    """Angle of a cosine in [−1, 1]."""
+def angle(c, sine):
+    """Angle of a cosine and a sine, which keeps the digits that the cosine has lost near 0 and π."""
     a = minimum(absolute(c), 1.0)
     large = a > 0.5
-    z = select(large, (1.0 - a) * 0.5, a * a)
-    s = select(large, sqrt(z), a)
+    s = select(large, sine / sqrt(2.0 + 2.0 * a), a)  # sine of half the angle
+    z = s * s
     if width(c) == 8:
         p = z * 0.03187962140081284 + -0.016187392271599134
         p = p * z + 0.019513468251252167

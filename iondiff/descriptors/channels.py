@@ -194,7 +194,8 @@ class _Element:
             table += [*pair, degree, len(channel)]
             channel.update({("shell", key, pair, m): len(channel) + m for m in range(degree + 1)})
         top = max(shell.degrees.values())
-        real = sheet.add_real([*key[1:], *_multinomials(top)])
+        # Vectors read a little farther than the last.
+        real = sheet.add_real([*key[1:], *_multinomials(top), *[0.0] * 8])
         return sheet.add_whole([int(key[0]), top, len(shell.degrees), real, *table])
 
     def _write_bells(self, sheet: Sheet, channel: dict[tuple[object, ...], int]) -> int:
@@ -225,7 +226,7 @@ class _Element:
             rows[key[0] == key[1]] += _FIXED_ROWS + len(group.degrees)
         moments = {key: max(shell.degrees.values()) for key, shell in self.shells.items()}
         monomials = {key: (d + 1) * (d + 2) * (d + 3) // 6 for key, d in moments.items()}
-        scratch = [2 * n for n in monomials.values()]
+        scratch = list(monomials.values())
         scratch += [
             2 * len({angle for _, angle, _ in functions}) + 2 * len({row for row, _, _ in functions})
             for functions in self.bells.groups.values()
@@ -239,6 +240,8 @@ class _Element:
             slot.VECTORS: max(scratch, default=0),
             slot.MOMENTS: sum(len(self.species) * (1 + n) for n in monomials.values())
             + max(monomials.values(), default=0),
+            slot.MONOMIALS: max(monomials.values(), default=0),
+            slot.SHELL_ROWS: len(self.shells),
         }
 
 

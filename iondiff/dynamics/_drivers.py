@@ -14,7 +14,6 @@ from iondiff.dynamics import _loop
 from iondiff.dynamics._integrators import FINE, POTENTIAL, Rules, State, first_half, second_half
 from iondiff.errors import CalculatorError, DynamicsError
 from iondiff.neighbours import neighbour_table, stretched
-from iondiff.potentials import HDNNP
 from iondiff.potentials.calculator import PotentialCalculator
 from iondiff.potentials.compiled import CompiledPotential
 from iondiff.potentials.compiled_calculator import CompiledCalculator, species_indices
@@ -227,8 +226,8 @@ def make_driver(source: Any, atoms: Atoms, skin: float, needs_stress: bool) -> D
         source = atoms.calc
     if isinstance(source, CompiledCalculator):
         source = source.potential
-    elif isinstance(source, PotentialCalculator) and source.extrapolation in {"collect", "ignore"}:
-        source = source.potential if isinstance(source.potential, HDNNP) else source
+    elif isinstance(source, PotentialCalculator) and source.plan is not None:
+        source = source.plan
     if isinstance(source, Compilable):
         return CompiledDriver(source, atoms, skin)
     if isinstance(source, GetPropertiesMixin):

@@ -39,6 +39,7 @@ from iondiff.dynamics.trajectory import Trajectory, TrajectoryWriter, make_heade
 from iondiff.errors import DynamicsError, MDUnstable
 from iondiff.potentials import HDNNP
 from iondiff.potentials.calculator import PotentialCalculator
+from iondiff.potentials.committee import Committee
 
 Watch = Callable[[Atoms], str | None]
 
@@ -406,10 +407,10 @@ def _begin(job: _Job, path: Path | None, header: dict[str, Any]) -> None:
 def _extrapolation_watch(potential: Any, atoms: Atoms, most: int, other: Watch | None) -> Watch:
     source = atoms.calc if potential is None else potential
     source = source.potential if isinstance(source, PotentialCalculator) else source
-    if not isinstance(source, HDNNP):
+    if not isinstance(source, HDNNP | Committee):
         raise DynamicsError(
             f"max_extrapolations is given, but {type(source).__name__} has no symmetry functions; it needs "
-            "an HDNNP"
+            "an HDNNP or a committee of them"
         )
 
     def look(frame: Atoms) -> str | None:

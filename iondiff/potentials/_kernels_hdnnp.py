@@ -143,7 +143,11 @@ def _room(sample, n_threads, parts, positions, first, integers):
     for start in range(0, n, BLOCK):
         largest = max(largest, first[min(start + BLOCK, n)] - first[start])
     places = layout(most, lanes(sample), 1, integers)
-    work = np.empty((n_threads, places[7]), sample.dtype)
+    # Vectors that do not cross cache lines: memory comes at multiples of half a line.
+    size = lanes(sample)
+    raw = np.empty(n_threads * places[7] + size, sample.dtype)
+    skip = (64 - raw.ctypes.data % 64) % 64 * size // 64
+    work = raw[skip : skip + n_threads * places[7]].reshape(n_threads, places[7])
     whole = np.empty((n_threads, places[10]), np.int64)
     wide = np.empty((n_threads, places[14]), np.float64)
     net = np.empty((n_threads, 3 * integers[MOST_FUNCTIONS] + (2 * integers[DEPTH] + 1) * integers[WIDEST]))

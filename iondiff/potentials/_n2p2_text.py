@@ -11,7 +11,7 @@ import ase.units
 
 from iondiff.errors import PotentialError
 
-LENGTHS = {"angstrom": 1.0, "å": 1.0, "bohr": ase.units.Bohr, "a0": ase.units.Bohr}
+LENGTHS = {"angstrom": 1.0, "å": 1.0, "a": 1.0, "bohr": ase.units.Bohr, "a0": ase.units.Bohr}
 ENERGIES = {"ev": 1.0, "hartree": ase.units.Hartree, "ha": ase.units.Hartree}
 _LARGEST = 256 * 1024 * 1024  # bytes of text; a file that has more is not one of these
 

@@ -9,12 +9,37 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from iondiff.neighbours import VerletList
-from iondiff.potentials.evaluation import Extrapolation
+from iondiff.potentials.evaluation import Evaluation, Extrapolation
 from iondiff.potentials.evaluator import Evaluator, check_policy
 from iondiff.potentials.hdnnp import HDNNP
 
 if TYPE_CHECKING:
     from iondiff.potentials.committee import Committee
+    from iondiff.potentials.engine import Plan
+
+
+class CommitteeResults(dict[str, Any]):
+    """Results with ``force_spread``, which is worked out when it is first looked up."""
+
+    def __init__(self, found: Evaluation, results: dict[str, Any]) -> None:
+        super().__init__(results)
+        self._found = found
+
+    def __missing__(self, name: str) -> Any:
+        if name != "force_spread":
+            raise KeyError(name)
+        self[name] = self._found.force_spread
+        return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name == "force_spread" or super().__contains__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As of any dictionary."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
 
 class PotentialCalculator(Calculator):
@@ -24,7 +49,7 @@ class PotentialCalculator(Calculator):
     ----------
     potential
         An :class:`HDNNP` or a :class:`Committee`; of the latter the mean, and in ``results`` also
-        ``energy_spread`` (eV) and ``force_spread`` (n,), eV/Å.
+        ``energy_spread`` (eV) and ``force_spread`` (n,), eV/Å; the latter costs when it is looked at.
     extrapolation
         What to do where an atom leaves the range of the training set: "ignore", "warn", "raise", or
         "collect": look into :attr:`extrapolations`.
@@ -60,6 +85,18 @@ class PotentialCalculator(Calculator):
         members = (potential,) if isinstance(potential, HDNNP) else potential.members
         self._evaluator = Evaluator(members, method, precision, device)
         self._neighbours = VerletList(potential.cutoff, skin)
+        if len(members) > 1:
+            self.implemented_properties = [*self.implemented_properties, "energy_spread", "force_spread"]
+
+    @property
+    def plan(self) -> Plan | None:
+        """What compiled loops take in place of the calculator, in its precision.
+
+        None where only the calculator itself will do: with torch, and where extrapolation warns or raises.
+        """
+        if self._evaluator.method == "torch" or self.extrapolation in ("warn", "raise"):
+            return None
+        return self._evaluator.plan
 
     def calculate(
         self,
@@ -81,5 +118,5 @@ class PotentialCalculator(Calculator):
             results["stress"] = found.stress
         if len(found.member_energies):
             results["energy_spread"] = found.energy_spread
-            results["force_spread"] = found.force_spread
+            results = CommitteeResults(found, results)
         self.results = results

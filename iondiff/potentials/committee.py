@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from iondiff.potentials.compiled import CompiledPotential
     from iondiff.potentials.engine import Plan
     from iondiff.potentials.evaluation import Evaluation
+    from iondiff.potentials.rigid import RigidHost
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,28 @@ class Committee:
         precision: str = "double",
         device: str | None = None,
     ) -> list[Evaluation]:
-        """As :meth:`HDNNP.evaluate`, of the mean; with the energies and forces of every member."""
+        """As :meth:`HDNNP.evaluate`, of the mean; with the energies and, where asked for, forces of the members."""
         from iondiff.potentials.evaluator import Evaluator
 
         structures = [structures] if isinstance(structures, Atoms) else structures
         return Evaluator(self.members, method, precision, device).many(structures, extrapolation)
+
+    def landscape(self, host: Atoms, guest: str | None = None, wall_A: float | None = None) -> RigidHost:
+        """As :meth:`HDNNP.landscape`, of the mean."""
+        from iondiff.potentials.rigid import RigidHost
+
+        return RigidHost(self, host, guest, wall_A)
 
     def save(self, path: str | Path) -> None:
         """Write one file; :func:`iondiff.potentials.load` reads it back."""
         from iondiff.potentials.files import save
 
         save(self, path)
+
+    def export_n2p2(self, directory: str | Path, units: tuple[str, str] = ("Angstrom", "eV")) -> None:
+        """Write a directory of n2p2 a member: ``member_1``, ``member_2``, ... below `directory`."""
+        for number, member in enumerate(self.members, start=1):
+            member.export_n2p2(Path(directory) / f"member_{number}", units)
 
 
 def same_descriptor(a: HDNNP, b: HDNNP) -> bool:

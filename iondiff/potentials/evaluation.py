@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -67,8 +68,11 @@ class Evaluation:
         Å³, or 0 without a cell.
     extrapolations
         Empty where nobody asked.
-    member_energies, member_forces
-        (n_members, n) eV and (n_members, n, 3) eV/Å of a committee, else empty.
+    member_energies
+        (n_members, n) eV of a committee, else empty.
+    forces_of_members
+        Works out `member_forces` when they are asked for: each member's cost a way back of its own, which
+        most calls have no use for.
     """
 
     energy: float
@@ -78,12 +82,17 @@ class Evaluation:
     volume: float = 0.0
     extrapolations: tuple[Extrapolation, ...] = ()
     member_energies: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    member_forces: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 3)))
+    forces_of_members: Callable[[], np.ndarray] | None = None
 
     @property
     def energy_spread(self) -> float:
         """Standard deviation of the members' energies, eV; 0 without a committee."""
         return float(self.member_energies.sum(axis=1).std()) if len(self.member_energies) else 0.0
+
+    @cached_property
+    def member_forces(self) -> np.ndarray:
+        """(n_members, n, 3) eV/Å of a committee, else empty; worked out when first looked at."""
+        return np.empty((0, 0, 3)) if self.forces_of_members is None else self.forces_of_members()
 
     @property
     def force_spread(self) -> np.ndarray:

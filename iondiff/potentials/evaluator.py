@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +62,8 @@ class Evaluator:
             )
 
     @cached_property
-    def _plan(self) -> engine.Plan:
+    def plan(self) -> engine.Plan:
+        """The members laid out for the compiled engine."""
         if len(self.members) == 1:
             return self.members[0].plan.with_precision(self.precision)
         return engine.compile(self.members, self.precision)
@@ -136,16 +137,19 @@ class Evaluator:
 
     def _by_engine(self, s: Surroundings, atoms: Atoms, extrapolation: str) -> Evaluation:
         found = engine.evaluate(
-            self._plan, s.positions, s.cell, atoms.pbc, s.species, (s.first, s.index, s.image)
-        )
+            self.plan, s.positions, s.cell, atoms.pbc, s.species, (s.first, s.index, s.image),
+            member_forces=False,
+        )  # fmt: skip
         members: dict[str, Any] = {}
         if len(self.members) > 1:
+            # Copies: the structure may have moved on when somebody asks. The list of neighbours is made anew.
+            structure = s.positions.copy(), s.cell.copy(), np.array(atoms.pbc), s.species
             members = {
                 "member_energies": found.member_energies,
-                "member_forces": found.member_forces,
+                "forces_of_members": partial(_forces_of_members, self.plan, *structure),
             }
         rows = [np.flatnonzero(s.species == k) for k in range(len(self.members[0].species))]
-        values = [found.functions[r, :n] for r, n in zip(rows, self._plan.n_functions, strict=True)]
+        values = [found.functions[r, :n] for r, n in zip(rows, self.plan.n_functions, strict=True)]
         return Evaluation(
             found.energy,
             found.atom_energies,
@@ -166,7 +170,7 @@ class Evaluator:
             rows = [np.flatnonzero(s.species == e) for e in range(len(self.members[0].species))]
             members: dict[str, Any] = {}
             if len(self.members) > 1:
-                members = {"member_energies": energies, "member_forces": forces}
+                members = {"member_energies": energies, "forces_of_members": partial(np.asarray, forces)}
             mean = energies.mean(axis=0)
             results.append(
                 Evaluation(
@@ -197,6 +201,12 @@ class Evaluator:
                 raise PotentialError(sentence + "; extrapolation='ignore' would go on")
             warnings.warn(sentence, ExtrapolationWarning, stacklevel=4)
         return found
+
+
+def _forces_of_members(
+    plan: engine.Plan, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, species: np.ndarray
+) -> np.ndarray:
+    return engine.evaluate(plan, positions, cell, pbc, species).member_forces
 
 
 def check_policy(extrapolation: str) -> None:

@@ -9,6 +9,7 @@ from ase.data import atomic_numbers, covalent_radii
 from iondiff.descriptors import check_host
 from iondiff.errors import PotentialError
 from iondiff.neighbours import neighbour_table
+from iondiff.potentials.committee import Committee
 from iondiff.potentials.evaluation import Evaluation
 from iondiff.potentials.evaluator import Evaluator
 from iondiff.potentials.hdnnp import HDNNP
@@ -50,7 +51,7 @@ class RigidHost:
     """
 
     def __init__(
-        self, potential: HDNNP, host: Atoms, guest: str | None = None, wall_A: float | None = None
+        self, potential: HDNNP | Committee, host: Atoms, guest: str | None = None, wall_A: float | None = None
     ) -> None:
         check_host(host)
         self.potential = potential
@@ -61,7 +62,7 @@ class RigidHost:
                 f"wall_A is {wall_A} Å; wanted above 0 and below the cutoff, {potential.cutoff} Å"
             )
         self._host = Atoms(host.symbols, host.positions, cell=host.cell, pbc=True)
-        self._evaluator = Evaluator((potential,))
+        self._evaluator = Evaluator((potential,) if isinstance(potential, HDNNP) else potential.members)
         self._energies = self._host_energies()
         radii = covalent_radii[self._host.numbers] + covalent_radii[atomic_numbers[self.guest]]
         walls = _WALL * radii if wall_A is None else np.full(len(host), wall_A)
@@ -111,7 +112,7 @@ class RigidHost:
         return self._evaluator.prepared(around, atoms)
 
 
-def _guest(potential: HDNNP, host: Atoms, guest: str | None) -> str:
+def _guest(potential: HDNNP | Committee, host: Atoms, guest: str | None) -> str:
     absent = [symbol for symbol in potential.species if symbol not in host.symbols]
     if guest is None:
         if len(absent) != 1:

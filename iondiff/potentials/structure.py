@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -10,6 +12,8 @@ from ase import Atoms
 from iondiff.errors import PotentialError
 from iondiff.neighbours import VerletList, neighbour_table
 from iondiff.potentials._kernels_checks import closest_pair
+
+Table = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 CLOSEST = 1e-2
 """Å; nearer than this, two atoms are one place given twice and no potential means anything."""
@@ -63,9 +67,9 @@ def surroundings(
     _check_arrays(positions, cell, pbc)
     indices = _species_indices(atoms, species)
     if neighbours is None:
-        table = neighbour_table(positions, cell, pbc, float(cutoff))
+        table = _checked(neighbour_table, positions, cell, pbc, float(cutoff))
     else:
-        table = neighbours.update(positions, cell, pbc)
+        table = _checked(neighbours.update, positions, cell, pbc)
     first, index, image = table
     i, j, distance = closest_pair(positions, cell, first, index, image)
     if distance < CLOSEST:
@@ -92,6 +96,13 @@ def _check_arrays(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> N
             f"the structure is periodic along {names}, but the lattice vectors {periodic.tolist()} span "
             "nothing (volume 0); set the cell, or pbc to False"
         )
+
+
+def _checked(make: Callable[..., Table], *arguments: Any) -> Table:
+    try:
+        return make(*arguments)
+    except ValueError as error:
+        raise PotentialError(f"the neighbours of the atoms cannot be listed: {error}") from error
 
 
 def _species_indices(atoms: Atoms, species: tuple[str, ...]) -> np.ndarray:

@@ -22,7 +22,7 @@ FLOORS = [
     {"uncertainty", "assessment", "improvement"},
     {"config", "run_folder", "quench_config"},
     {"training", "sampling", "dynamics", "analysis", "thermal"},
-    {"testing"},
+    {"testing", "_testing_landscape"},
     {"potentials"},
     {"descriptors"},
     {"neighbours", "_kernels_neighbours"},

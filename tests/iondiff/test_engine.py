@@ -118,7 +118,8 @@ def check(potential, positions, cell, species, pbc=(True, True, True)):
         slope = (8 * (strained(1) - strained(-1)) - (strained(2) - strained(-2))) / (12 * step)
         assert abs(slope - found.virial[a, b]) < 1e-6 * max(np.abs(found.virial).max(), 1.0)
     mixed = engine.evaluate(plan, positions, cell, pbc, species, precision="mixed")
-    np.testing.assert_allclose(mixed.forces, found.forces, atol=3e-5 * scale)
+    # Weighted functions are sums of products of atomic numbers: hundreds, of which singles keep seven digits.
+    np.testing.assert_allclose(mixed.forces, found.forces, atol=3e-4 * scale)
     np.testing.assert_allclose(mixed.energy, found.energy, atol=1e-4 * len(positions))
 
 

@@ -1,6 +1,7 @@
 """Potentials for all atoms: what they say, what they refuse, what they remember on disk."""
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -185,6 +186,7 @@ def test_policies_and_methods_that_are_none(potential, atoms):
             r"atoms 1 .* and 4 .* apart; wanted",
         ),
         (lambda a: a.__delitem__(slice(None)), "structure 1: the structure has no atoms"),
+        (lambda a: a.set_cell(np.eye(3) * 0.01), "structure 1: .*more than a million images"),
     ],
 )
 def test_structures_that_mean_nothing_are_refused(potential, atoms, method, damage, message):
@@ -230,7 +232,44 @@ def test_a_committee_is_the_mean_and_the_spread_of_its_members(potential, atoms,
     calculated.calc = Committee(members).calculator(method=method)
     calculated.get_potential_energy()
     assert calculated.calc.results["energy_spread"] == pytest.approx(energies.std(), rel=1e-8)
-    assert calculated.calc.results["force_spread"].shape == (len(atoms),)
+    assert "force_spread" in calculated.calc.results
+    np.testing.assert_allclose(calculated.calc.results["force_spread"], spread, rtol=1e-8)
+    np.testing.assert_allclose(calculated.calc.get_property("force_spread"), spread, rtol=1e-8)
+
+
+def test_the_spread_of_forces_is_of_the_structure_that_was_asked_for(potential, atoms):
+    """It is worked out when somebody looks, and the structure may have moved on by then."""
+    committee, atoms = Committee(shaken(potential)), atoms.copy()
+    wanted = committee.evaluate([atoms])[0].force_spread
+    (found,) = committee.evaluate([atoms])
+    calculator = committee.calculator()
+    calculator.get_property("energy", atoms)
+    results = calculator.results
+    atoms.positions[0] += 0.3
+    calculator.get_property("energy", atoms)
+    atoms.cell *= 1.1
+    assert np.array_equal(found.force_spread, wanted)
+    assert np.array_equal(results.get("force_spread"), wanted)
+    assert not np.allclose(calculator.results["force_spread"], wanted)
+    again = pickle.loads(pickle.dumps(committee.evaluate([atoms])[0]))  # noqa: S301
+    assert again.force_spread.shape == wanted.shape
+
+
+def test_a_committee_writes_a_directory_a_member(potential, atoms, tmp_path):
+    members = shaken(potential)
+    Committee(members).export_n2p2(tmp_path)
+    for number, member in enumerate(members, start=1):
+        found = load(tmp_path / f"member_{number}").evaluate([atoms])[0].energy
+        assert found == pytest.approx(member.evaluate([atoms])[0].energy, rel=1e-12)
+
+
+def test_what_a_compiled_loop_takes_in_place_of_a_calculator(potential):
+    """Its own precision, and nothing where a loop could not do what the calculator was told to do."""
+    double, mixed = (potential.calculator(precision=p).plan for p in ("double", "mixed"))
+    assert not np.array_equal(double.integers, mixed.integers)
+    assert Committee(shaken(potential)).calculator().plan.n_members > 1
+    for options in ({"method": "torch"}, {"extrapolation": "warn"}, {"extrapolation": "raise"}):
+        assert potential.calculator(**options).plan is None
 
 
 def test_members_of_a_committee_see_the_same(potential):

@@ -1,12 +1,14 @@
 """Every potential of the suite passes the conformance kit, and the kit fails what is wrong."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones as LennardJonesOfASE
 
-from iondiff.potentials import ZBL, Committee, Hybrid, LennardJones
-from iondiff.testing import PotentialConformance
+from iondiff.potentials import ZBL, Committee, Hybrid, LennardJones, StillingerWeber, SumPotential
+from iondiff.testing import LandscapeConformance, PotentialConformance
 from tests.iondiff.hdnnp_makers import TRICLINIC, random_potential, random_structure
 
 
@@ -63,6 +65,89 @@ class TestLennardJones(PotentialConformance):
     @pytest.fixture
     def calculator(self):
         return LennardJones(("O", "Cu"), epsilon=0.01, sigma=1.8, cutoff=5.0).calculator()
+
+
+class TestZBL(PotentialConformance):
+    cutoff = 2.6
+
+    @pytest.fixture
+    def calculator(self):
+        return ZBL(("O", "Cu"), 1.2, 2.6).calculator()
+
+
+class TestSum(PotentialConformance):
+    cutoff = 5.0
+
+    @pytest.fixture
+    def calculator(self):
+        tail = LennardJones(("O", "Cu"), epsilon=0.01, sigma=1.8, cutoff=5.0)
+        return SumPotential(tail, ZBL(("O", "Cu"), 1.2, 2.6)).calculator()
+
+
+class TestStillingerWeber(PotentialConformance):
+    cutoff = StillingerWeber().cutoff
+
+    @pytest.fixture
+    def calculator(self):
+        return StillingerWeber().calculator()
+
+    @pytest.fixture
+    def structures(self):
+        return [
+            random_structure("Si4", apart=2.0),
+            random_structure("Si", 0.6 * TRICLINIC, seed=1),
+            random_structure("Si3", pbc=False, seed=3, apart=2.0),
+        ]
+
+
+class TestMixed(PotentialConformance):
+    """Single precision inside: rounding is all that differs."""
+
+    cutoff = 4.5
+    tolerance = 3e-6
+    derivative_tolerance = 1e-3
+    step = 2e-2
+
+    @pytest.fixture
+    def calculator(self):
+        return random_potential().calculator(precision="mixed")
+
+
+HOSTS = [
+    random_structure("O3Cu", 2.0 * TRICLINIC, seed=4),
+    random_structure("O2", np.diag([9.5, 10.0, 10.5]), seed=5),
+]
+
+
+class TestGuest(LandscapeConformance):
+    @pytest.fixture
+    def landscape_of(self, make):
+        return make.potential().landscape
+
+    @pytest.fixture
+    def hosts(self, make):
+        return [make.host(2.0 * TRICLINIC, 20), make.host(np.diag([9.5, 10.0, 10.5]), 12)]
+
+
+class TestRigidHost(LandscapeConformance):
+    points = 12
+
+    @pytest.fixture
+    def landscape_of(self):
+        potential = random_potential(("O", "Cu", "Li"))
+        return lambda host: potential.landscape(host, guest="Li")
+
+    @pytest.fixture
+    def hosts(self):
+        return HOSTS
+
+
+class TestRigidHostOfACommittee(TestRigidHost):
+    @pytest.fixture
+    def landscape_of(self):
+        first = random_potential(("O", "Cu", "Li"))
+        second = dataclasses.replace(first, networks=random_potential(("O", "Cu", "Li"), seed=1).networks)
+        return lambda host: Committee((first, second)).landscape(host, guest="Li")
 
 
 class Broken(Calculator):

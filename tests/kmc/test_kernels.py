@@ -6,7 +6,7 @@ from numba import njit
 from scipy import stats
 
 import kmc
-from kmc import _random, _tables
+from kmc import _counts, _random, _tables, _waiting
 
 
 @njit
@@ -25,10 +25,65 @@ def test_waiting_times_are_exponential():
         assert abs((values > level).sum() - expected) < 4 * np.sqrt(expected)
 
 
+@njit
+def draw_in_advance(n, key):
+    values, words, ahead, state = np.empty(n), np.empty(n), np.empty(_waiting.AHEAD), np.uint64(7)
+    for first in range(0, n, _waiting.AHEAD):
+        _waiting.waiting_times(key, state, ahead)
+        for k in range(_waiting.AHEAD):
+            values[first + k] = ahead[k]
+            words[first + k] = _random.draw(key, state) * 2.0**-64
+            state += _random.ADVANCE
+    return values, words
+
+
+def test_waiting_times_made_in_advance_are_exponential_and_know_nothing_of_the_hops():
+    n = 64 * 20_000
+    values, words = draw_in_advance(n, np.uint64(0x9E3779B97F4A7C15))
+    assert stats.kstest(values, "expon").pvalue > 1e-4
+    for level in (5.0, 10.0):
+        expected = n * np.exp(-level)
+        assert abs((values > level).sum() - expected) < 4 * np.sqrt(expected)
+    uniform = np.exp(-values)
+    for shift in (0, 1, 2):
+        a, b = uniform[: n - shift] - 0.5, words[shift:] - 0.5
+        assert abs((a * b).mean()) < 4 / 12 / np.sqrt(n)
+        joint = np.histogram2d(a, b, bins=16)[0]
+        assert stats.chisquare(joint.ravel()).pvalue > 1e-4
+    assert abs(((uniform[1:] - 0.5) * (uniform[:-1] - 0.5)).mean()) < 4 / 12 / np.sqrt(n)
+
+
+@njit
+def draw_counts(n, count, mean, p):
+    many, some, times, state = np.empty(n), np.empty(n), np.empty(n), np.uint64(3)
+    key = np.uint64(0x9E3779B97F4A7C15)
+    for i in range(n):
+        many[i], state = _counts.poisson(mean, key, state)
+        some[i], state = _counts.binomial(count, p, 1.0 - p, key, state)
+        times[i], state = _counts.gamma(count, key, state)
+    return many, some, times
+
+
+@pytest.mark.parametrize(("count", "p"), [(1.0, 0.3), (40.0, 0.1), (40.0, 0.6), (3e4, 0.01), (1e9, 0.2)])
+def test_counts_have_their_laws(count, p):
+    n, rng = 20_000, np.random.default_rng(1)
+    many, some, times = draw_counts(n, count, count * p, p)
+    for drawn, law in ((many, stats.poisson(count * p)), (some, stats.binom(int(count), p))):
+        spread_out = law.cdf(drawn) - rng.random(n) * law.pmf(drawn)  # uniform, if the law is right
+        assert stats.kstest(spread_out, "uniform").pvalue > 1e-4
+    assert stats.kstest(times, stats.gamma(count).cdf).pvalue > 1e-4
+
+
+def test_counts_beyond_whole_numbers_still_scatter_as_they_should():
+    many, some, times = draw_counts(20_000, 1e24, 1e20, 1e-3)
+    for drawn, mean, deviation in ((many, 1e20, 1e10), (some, 1e21, np.sqrt(0.999e21)), (times, 1e24, 1e12)):
+        assert stats.kstest((drawn - mean) / deviation, "norm").pvalue > 1e-4
+
+
 def test_tables_resolve_tiny_probabilities():
     """Thresholds are 64-bit: 1e-15 beside 1 is chosen as often as it should, read off the table itself."""
     p = np.array([1e-15, 0.3, 0.7 - 1e-15])
-    table, start, _ = _tables.build_table(
+    table, start, _, _ = _tables.build_table(
         np.array([0, 3]), np.arange(3), p, np.zeros(3, np.int64), np.eye(3, dtype=np.int64), np.ones(1)
     )
     slots = table.reshape(-1, 4)

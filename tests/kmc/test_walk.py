@@ -1,7 +1,10 @@
 """The walk against the exact solution, in sigmas."""
 
+import networkx as nx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import kmc
 from kmc._random import draw
@@ -45,15 +48,51 @@ def test_errors_cover_the_truth(graphs):
     assert 0.8 < z.std() < 1.2
 
 
-def test_biased_ring(graphs):
+@pytest.mark.parametrize("clock", ["mean", "exponential"])
+@pytest.mark.parametrize("estimator", ["blocks", "martingale"])
+def test_biased_ring(graphs, clock, estimator):
+    """Where carriers drift, times that scatter spread them: the mean clock has to know by how much."""
     graph = graphs.chain([0.3, 0.3, 0.3], spacing=1.0)
     for i, j, data in graph.edges(data=True):
         data["prefactor"] = 3e12 if j == (i + 1) % 3 else (1 + i) * 3e11
     solution = kmc.solve(graph, 500.0)
-    run = kmc.simulate(graph, 500.0, n_walkers=200, n_hops=20_000, seed=5)
-    assert run.clock == "exponential"
-    estimate = kmc.tracer_diffusivity(run, tensor=True)
+    run = kmc.simulate(graph, 500.0, n_walkers=200, n_hops=20_000, seed=5, clock=clock)
+    estimate = kmc.tracer_diffusivity(run, tensor=True, estimator=estimator)
     assert abs(estimate.value[0, 0] - solution.tensor[0, 0]) < 4 * estimate.error[0, 0]
+    assert estimate.error[0, 0] < 0.03 * solution.tensor[0, 0]
+    drift = kmc.measured_drift(run)
+    assert abs(drift.value[0] - solution.drift[0]) < 4 * drift.error[0]
+
+
+@given(seed=st.integers(0, 10_000), temperature=st.floats(150.0, 1500.0))
+@settings(max_examples=8, deadline=None)
+def test_walk_agrees_on_graphs_nobody_chose(graphs, seed, temperature):
+    graph = graphs.disordered(12, seed=seed, spread=0.3)
+    D = kmc.diffusion_tensor(graph, temperature)
+    for clock, field in (("mean", None), ("exponential", None), ("mean", [0.02, -0.01, 0.03])):
+        expected = kmc.diffusion_tensor(graph, temperature, field=field) if field else D
+        run = kmc.simulate(graph, temperature, 100, 2000, seed=seed, clock=clock, field=field)
+        estimate = kmc.tracer_diffusivity(run, check=False)
+        if estimate.error > 0:
+            assert abs(estimate.value - np.trace(expected) / 3) < 5.5 * estimate.error
+
+
+def test_many_components_are_judged_together(graphs):
+    """Forty chains with twenty-five walkers each: few events in each, enough in all."""
+    one = graphs.chain([0.3, 0.4], energies=[0.0, 0.1])
+    graph = nx.disjoint_union_all([one] * 40)
+    graph.graph.update(one.graph)
+    estimate = kmc.tracer_diffusivity(kmc.simulate(graph, 500.0, n_walkers=1000, n_hops=5000, seed=1))
+    expected = np.trace(kmc.diffusion_tensor(one, 500.0)) / 3
+    assert abs(estimate.value - expected) < 4 * estimate.error
+
+
+def test_very_cold_walks_stay_within_a_float(graphs):
+    graph = graphs.disordered(29, seed=1, spread=1.0, site_spread=0.3)
+    expected = np.trace(kmc.diffusion_tensor(graph, 20.0)) / 3  # 1e-257 cm²/s
+    estimate = kmc.tracer_diffusivity(kmc.simulate(graph, 20.0, n_walkers=200, n_hops=2000, seed=1))
+    assert 0 < estimate.error < 0.1 * expected
+    assert abs(estimate.value - expected) < 4 * estimate.error
 
 
 def test_directions_that_lead_nowhere_are_exactly_zero(graphs):

@@ -8,6 +8,7 @@ from ase.build import bulk
 
 from iondiff.dynamics import MDUnstable, export_lammps, run
 from iondiff.errors import DynamicsError
+from iondiff.potentials import Committee
 from iondiff.potentials.classical import ZBL, StillingerWeber, SumPotential
 from iondiff.potentials.n2p2 import read_directory
 from iondiff.potentials.n2p2_data import read_structures
@@ -39,6 +40,18 @@ def test_the_network_runs_compiled_and_as_a_calculator_alike(potential, atoms):
     assert np.abs(driven.atoms.positions - compiled.atoms.positions).max() < 1e-9
     energies = compiled.log["conserved_eV"]
     assert np.ptp(energies) < 0.01 * np.ptp(compiled.log["kinetic_eV"])
+
+
+def test_a_committee_s_calculator_is_unwrapped_in_its_own_precision(potential, atoms):
+    committee = Committee((potential, potential))
+    options = {"n_steps": 3, "temperature": 300.0, "every": 1, "seed": 2}
+    compiled = run(atoms, committee, "nve", 1.0, **options)
+    unwrapped = run(atoms, committee.calculator(), "nve", 1.0, **options)
+    assert unwrapped.log.equals(compiled.log)
+    mixed = run(atoms, committee.calculator(precision="mixed"), "nve", 1.0, **options)
+    assert mixed.neighbour_builds > 0
+    far = np.abs(mixed.atoms.positions - compiled.atoms.positions).max()
+    assert 0 < far < 1e-5
 
 
 def test_a_run_stops_where_the_network_was_not_trained(potential, atoms, tmp_path):
