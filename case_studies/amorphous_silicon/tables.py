@@ -160,7 +160,7 @@ def errors_table() -> str:
 def insert(text: str, name: str, content: str) -> str:
     """Text with what stands between a pair of comments replaced."""
     first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    head, tail = text.split(first)[0], text.split(last)[1]
+    head, tail = text.split(first, maxsplit=1)[0], text.split(last)[1]
     return f"{head}{first}\n\n{content}\n\n{last}{tail}"
 
 
