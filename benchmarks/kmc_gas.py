@@ -1,12 +1,11 @@
-"""How long does a hop of many carriers take? Beside lattice-mc where it is installed.
+"""How long does a hop of many carriers take? Beside lattice-mc and kmcos where they are installed.
 
-python -m benchmarks.kmc_gas [--hops 3000000] [--largest 100]
+python -m benchmarks.kmc_gas [--hops 3000000] [--sides 10 32 100] [--shares 0.1 0.5 0.999] [--rates equal]
 
-CPU nanoseconds a hop on one core (the mean over a run, and the best of its blocks), simple cubic lattices
-with equal and with disordered rates. Every carrier's displacement is followed, occupations and collective
-motion too. lattice-mc is run in an environment of its own: LATTICE_MC_PYTHON names its interpreter. kmcos
-writes a Fortran program for every model; where it or its compiler is missing, its row says so. Last comes one
-JSON line.
+CPU nanoseconds a hop on one core, simple cubic lattices with equal and with disordered rates: everything from
+the first hop to the last, with every carrier's displacement followed, occupations and collective motion kept;
+then the walk alone, mean and best of its blocks. The others run in environments of their own: LATTICE_MC_PYTHON
+and KMCOS_PYTHON name their interpreters, and what is missing is said in the row. Last comes one JSON line.
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ from kmc import Network, _gas_run
 
 HERE = Path(__file__).parent
 TEMPERATURE = 600.0
+#: Hops a site, at least: what a run does a fixed number of times does not count then.
+FEWEST = 30
 
 
 def cubic(side: int, spread: float) -> tuple[Network, tuple[int, int, int]]:
@@ -65,32 +66,36 @@ def cubic(side: int, spread: float) -> tuple[Network, tuple[int, int, int]]:
 
 
 def ours(side: int, spread: float, share: float, hops: int, **options: Any) -> dict[str, Any]:
-    network, replicate = cubic(side, spread)
-    spent: list[tuple[float, int]] = []
-    kernels = {name: getattr(_gas_run, name) for name in ("null_hops", "active_hops")}
+    """One row of the table."""
+    spent: dict[str, list[float]] = {"walk": [], "all": []}
 
-    def timed(kernel: Any) -> Any:
+    def timed(function: Any, book: list[float]) -> Any:
         def run(*arguments: Any) -> Any:
             begin = time.thread_time()
-            moving = kernel(*arguments)
-            made = next(a for a in arguments if isinstance(a, np.ndarray) and a.ndim == 1)
-            spent.append((time.thread_time() - begin, int(made.sum())))
-            return moving
+            answer = function(*arguments)
+            book.append(time.thread_time() - begin)
+            return answer
 
         return run
 
+    names = {"null_hops": "walk", "active_hops": "walk", "_one_block": "all"}
+    kept = {name: getattr(_gas_run, name) for name in names}
+    system = {"seed": 1, "threads": 1} | options
+    hops = max(hops, FEWEST * side**3)
+    small, copies = cubic(4, spread)
+    kmc.simulate_gas(small, 32, TEMPERATURE, replicate=copies, n_hops=1000, **system)  # compiles
+    network, copies = cubic(side, spread)
     try:
-        for name, kernel in kernels.items():
-            setattr(_gas_run, name, timed(kernel))
-        system = {"replicate": replicate, "seed": 1, "threads": 1} | options
-        kmc.simulate_gas(network, round(share * side**3), TEMPERATURE, n_hops=1000, **system)  # compiles
-        spent.clear()
-        run = kmc.simulate_gas(network, round(share * side**3), TEMPERATURE, n_hops=hops, **system)
+        for name, book in names.items():
+            setattr(_gas_run, name, timed(kept[name], spent[book]))
+        begin = time.thread_time()
+        run = kmc.simulate_gas(
+            network, round(share * side**3), TEMPERATURE, replicate=copies, n_hops=hops, **system
+        )
+        seconds = time.thread_time() - begin
     finally:
-        for name, kernel in kernels.items():
-            setattr(_gas_run, name, kernel)
-    each = [seconds / made * 1e9 for seconds, made in spent]
-    total, made = map(sum, zip(*spent, strict=True))
+        for name, function in kept.items():
+            setattr(_gas_run, name, function)
     return {
         "code": f"kmc ({run.algorithm})",
         "side": side,
@@ -98,23 +103,33 @@ def ours(side: int, spread: float, share: float, hops: int, **options: Any) -> d
         "share": share,
         "walked": run.walked,
         "hops_per_trial": run.efficiency,
-        "ns": total / made * 1e9,
-        "best_ns": min(each),
+        "ns": sum(spent["all"]) / hops * 1e9,
+        "walk_ns": sum(spent["walk"]) / hops * 1e9,
+        "best_ns": min(spent["walk"]) * len(spent["walk"]) / hops * 1e9,
+        "set_up_s": seconds - sum(spent["all"]),
     }
 
 
-def theirs(name: str, script: str, side: int) -> dict[str, Any]:
-    """One of the other codes, in its own environment, at half filling."""
+def theirs(name: str, script: str, side: int, hops: int) -> dict[str, Any]:
+    """One of the other codes, in its own environment, at half filling: the best of three runs."""
     variable = f"{name.upper().replace('-', '_')}_PYTHON"
     row: dict[str, Any] = {"code": name, "side": side, "rates": "equal", "share": 0.5}
     interpreter = os.environ.get(variable)
     if not interpreter:
         return row | {"why_not": f"{variable} is not set"}
+    if name == "kmcos" and not shutil.which("gfortran"):
+        return row | {"why_not": "gfortran, which it compiles its models with, is not installed"}
+    given = json.dumps({"edge": side, "carriers": side**3 // 2, "hops": hops})
     with tempfile.TemporaryDirectory() as folder:
-        command = [interpreter, str(HERE / script), str(side)]
         try:
             done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, check=True, timeout=600
+                [interpreter, str(HERE / "others" / script)],
+                cwd=folder,
+                input=given,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=600,
             )
             return row | {"ns": float(done.stdout.split()[-1])}
         except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
@@ -122,37 +137,39 @@ def theirs(name: str, script: str, side: int) -> dict[str, Any]:
             return row | {"why_not": str(reason).strip().splitlines()[-1][:160]}
 
 
-def why_not_kmcos() -> dict[str, Any]:
-    """What keeps kmcos out of the table."""
-    reason = "no model of it is built here"
-    if not shutil.which("gfortran"):
-        reason = "gfortran, which it compiles its models with, is not installed"
-    return {"code": "kmcos", "side": 32, "rates": "equal", "share": 0.5, "why_not": reason}
+def table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    spreads = {"equal": 0.0, "disordered": 0.05}
+    rows = [
+        ours(side, spreads[rates], share, arguments.hops)
+        for rates in arguments.rates
+        for side in arguments.sides
+        for share in arguments.shares
+    ]
+    few = max(arguments.hops // 5, 1000)
+    if "equal" in arguments.rates:
+        rows += [ours(10, 0.0, 0.5, few, algorithm=name) for name in ("active", "sum-tree")]
+        near = ours(10, 0.0, 0.5, few, interactions=[0.05])
+        rows.append(near | {"code": f"{near['code']}, interacting"})
+        sides = [side for side in arguments.sides if side <= 32]
+        rows += [theirs("lattice-mc", "drive_lattice_mc.py", side, 10) for side in sides]
+        rows += [theirs("kmcos", "drive_kmcos.py", side, arguments.hops // 3) for side in sides]
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hops", type=int, default=3_000_000)
-    parser.add_argument("--largest", type=int, default=100)
-    arguments = parser.parse_args()
-    sides = [side for side in (10, 32, 100) if side <= arguments.largest]
-    rows = [
-        ours(side, spread, share, arguments.hops)
-        for spread in (0.0, 0.05)
-        for side in sides
-        for share in (0.1, 0.5, 0.999)
-    ]
-    few = max(arguments.hops // 20, 1000)
-    rows += [ours(10, 0.0, 0.5, few, algorithm=name) for name in ("active", "sum-tree")]
-    near = ours(10, 0.0, 0.5, few, interactions=[0.05])
-    rows.append(near | {"code": f"{near['code']}, interacting"})
-    rows += [theirs("lattice-mc", "gas_lattice_mc.py", side) for side in sides if side <= 32]
-    rows.append(why_not_kmcos())
+    parser.add_argument("--sides", type=int, nargs="+", default=[10, 32, 100])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.5, 0.999])
+    parser.add_argument(
+        "--rates", nargs="+", default=["equal", "disordered"], choices=["equal", "disordered"]
+    )
+    rows = table(parser.parse_args())
+    print(f"{'':49}{'filled':>8} {'ns a hop':>12} {'walk':>12} {'its best':>12} {'set up, s':>12}")
     for row in rows:
-        measured = (
-            f"{row['ns']:12.1f} {row.get('best_ns', row['ns']):12.1f}" if "ns" in row else row["why_not"]
-        )
-        print(f"{row['code']:28} {row['side']:4}³ {row['rates']:>10} {100 * row['share']:6.1f} % {measured}")
+        columns = ("ns", "walk_ns", "best_ns", "set_up_s")
+        measured = " ".join(f"{row[x]:12.1f}" for x in columns if x in row) or row["why_not"]
+        print(f"{row['code']:30} {row['side']:4}³ {row['rates']:>11} {100 * row['share']:6.1f} % {measured}")
     ns = {
         (r["rates"], r["side"]): r["ns"]
         for r in rows

@@ -163,7 +163,7 @@ def search_sites(size: int) -> Callable[[], Any]:
 QUESTIONS: dict[str, tuple[Callable[[int], Callable[[], Any]], str, tuple[int, ...]]] = {
     "exact D(T)": (exact_transport, "sites", (1000, 8000, 10648)),
     "walk, 10^6 hops": (walk, "sites", (1000, 8000, 10648)),
-    "search": (search_sites, "sites", (27, 64, 125)),
+    "search": (search_sites, "sites", (125, 1000, 10648)),
     "validate": (validate, "hops", (100_000, 500_000, 1_000_000)),
     "write .json": (write_graph, "hops", (100_000, 500_000, 1_000_000)),
     "read .json": (read_graph, "hops", (100_000, 500_000, 1_000_000)),

@@ -28,4 +28,5 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 nitpicky = False
-suppress_warnings = ["myst.xref_missing"]
+# Attributes of one name in several classes: a bare word in a docstring is none of them.
+suppress_warnings = ["myst.xref_missing", "ref.python"]

@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 import kmc
+from iondiff.cli_files import JsonOption
 from iondiff.console import StageBars, console
 from iondiff.errors import FileError
 from iondiff.files import file_hash, is_sealed, read_bounded, sealed, write_atomically
@@ -58,11 +59,13 @@ def kmc_command(
     hops: Annotated[int, typer.Option(help="Hops of each walker.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Same seed, same table.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Diffusivity of a hopping graph at some temperatures, as a table and an activation energy.
 
     Example: diffusion-network kmc network.json --temperature 300 --temperature 500 --output d.csv
     """
+    console.stderr = as_json
     network = kmc.compile_graph(kmc.read_graph(graph))
     job = _Job(file_hash(graph), method, field, charge, walkers, hops, seed)
     kept = output.with_name(output.name + ".unfinished")
@@ -81,18 +84,25 @@ def kmc_command(
     table = pd.DataFrame([rows[repr(kelvin)] for kelvin in temperature])
     _replace(output, table.to_csv(index=False))
     kept.unlink(missing_ok=True)
-    _print_table(table, output)
+    if as_json:
+        print(json.dumps({"table": str(output), "rows": [rows[repr(kelvin)] for kelvin in temperature]}))
+    else:
+        _print_table(table, output)
 
 
 def check_command(
     graph: GraphArgument,
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="K, for the stiffness.")] = 300.0,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether a hopping graph is sound, what is connected, and from which energy on it leads anywhere.
 
     Example: diffusion-network check network.json
     """
     network = kmc.compile_graph(kmc.read_graph(graph))
+    if as_json:
+        print(json.dumps(_checked(graph, network)))
+        return
     console.print(f"{graph}: sound, {network.n_sites} sites, {network.n_hops} hops", highlight=False)
     found = kmc.percolation(network)
     table = Table(title="Components", title_justify="left")
@@ -114,6 +124,21 @@ def check_command(
             f"a span of {np.ptp(log_rates):.1f} orders of magnitude",
             highlight=False,
         )
+
+
+def _checked(graph: Path, network: kmc.Network) -> dict[str, Any]:
+    """What `check` prints, as plain data."""
+    found = kmc.percolation(network)
+    parts = found.components.sort_values("sites", ascending=False, kind="stable")
+    return {
+        "graph": str(graph),
+        "sound": True,
+        "sites": network.n_sites,
+        "hops": network.n_hops,
+        "percolates_in": found.rank,
+        "percolation_barriers_eV": [float(b) if np.isfinite(b) else None for b in found.barriers],
+        "component_sizes": parts["sites"].astype(int).tolist(),
+    }
 
 
 def _row(network: kmc.Network, kelvin: float, job: _Job, walk_file: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from iondiff.errors import ConfigError
-from iondiff.files import read_bounded
+from iondiff.files import brief, read_bounded
 from iondiff.training import TrainingSettings
 
 # Bounds far above any sensible use: a slip of the hand is refused here with its number, not by a machine
@@ -228,7 +228,7 @@ def read_config(path: str | Path) -> RunConfig:
     except FileNotFoundError:
         raise ConfigError(f"configuration {path} does not exist") from None
     except (ValueError, RecursionError, OSError) as error:  # tomllib's and the decoder's are ValueErrors
-        raise ConfigError(f"configuration {path} cannot be read: {_short(error)}") from error
+        raise ConfigError(f"configuration {path} cannot be read: {brief(error)}") from error
     try:
         config = RunConfig.model_validate(data)
     except ValidationError as error:
@@ -247,15 +247,10 @@ def _explain(error: ValidationError) -> str:
         known = _known_keys(sections)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
         every = ", ".join(known)
-        return f"unknown key {_short(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
+        return f"unknown key {brief(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
     if first["type"] == "missing":
         return f"{place} is missing; wanted {place} = ..."
-    return f"{place} is {_short(repr(first['input']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _short(text: object, longest: int = 300) -> str:
-    words = " ".join(str(text).split())
-    return words if len(words) <= longest else words[:longest] + " ..."
+    return f"{place} is {brief(repr(first['input']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _known_keys(sections: list[str]) -> list[str]:

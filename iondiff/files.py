@@ -72,6 +72,12 @@ def is_sealed(record: Any) -> bool:
         return False
 
 
+def brief(text: object, longest: int = 300) -> str:
+    """What a file or an error says, on one line and no longer than a sentence can hold."""
+    words = " ".join(str(text)[: 10 * longest].split())
+    return words if len(words) <= longest else words[:longest] + " ..."
+
+
 def read_bounded(path: str | Path, largest: int) -> bytes:
     """A file's bytes; a pipe or a device, which may never end, and a file of more bytes are an OSError."""
     path = Path(path)

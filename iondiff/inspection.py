@@ -18,6 +18,7 @@ from iondiff.dynamics import Trajectory
 from iondiff.errors import IondiffError, RunError
 from iondiff.files import read_bounded
 from iondiff.potentials import Committee, GuestNNP, load
+from iondiff.quench_config import read_quench_config
 from iondiff.run_folder import RunFolder
 from iondiff.sampling import read_labels
 from iondiff.structures import checked_format
@@ -239,6 +240,9 @@ def _configuration(path: Path) -> dict[str, Any]:
     if "data" in tables and "host" not in tables:
         training = read_training_config(path)
         return {"study": "training", "files": [str(f) for f in training.data.train], "seed": training.seed}
+    if "start" in tables and "host" not in tables:
+        melt = read_quench_config(path)
+        return {"study": "melt-quench", "rates_K_per_s": list(melt.protocol.rates_K_per_s), "seed": melt.seed}
     study = read_study(path)
     if isinstance(study, GraphStudy):
         return {"study": "hopping graph", "graph": str(study.graph.file), "seed": study.seed}

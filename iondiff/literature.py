@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from iondiff.errors import RunError
-from iondiff.files import read_bounded
+from iondiff.files import brief, read_bounded
 
 COLUMNS = ("temperature", "D", "source")
 _LARGEST = 16 << 20  # bytes
@@ -29,22 +29,23 @@ def read_literature(path: Path | None) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(read_bounded(path, _LARGEST)), comment="#")
     except FileNotFoundError:
         raise RunError(f"literature table {path} does not exist") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"literature table {path} cannot be read: {error}") from error
+    except Exception as error:  # pandas raises many kinds
+        raise RunError(f"literature table {path} cannot be read: {brief(error)}") from error
     missing = [name for name in COLUMNS[:2] if name not in table]
     if missing:
         raise RunError(
             f"literature table {path} has no column {missing[0]!r}; wanted temperature (K), D (cm²/s) and, "
             "if you like, source"
         )
+    points = {}
     for name in COLUMNS[:2]:
         numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
         wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))
         if len(wrong):
             raise RunError(
                 f"literature table {path}: {name} in row {int(wrong[0]) + 1} is "
-                f"{table[name].iloc[int(wrong[0])]!r}; wanted a number above zero"
+                f"{brief(repr(table[name].iloc[int(wrong[0])]), 60)}; wanted a number above zero"
             )
-        table[name] = numbers
-    table["source"] = table["source"].astype(str) if "source" in table else "literature"
-    return table[list(COLUMNS)]
+        points[name] = numbers
+    sources = table["source"].astype(str).tolist() if "source" in table else ["literature"] * len(table)
+    return pd.DataFrame({**points, "source": sources}, columns=list(COLUMNS))

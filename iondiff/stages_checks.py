@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 import kmc
+import search
 from iondiff.assessment import split
 from iondiff.files import write_json
 from iondiff.potentials import GuestLandscape
@@ -76,6 +77,7 @@ def _over_labels(
     rows = [
         {"labels": found["label_count"], "D": found["D_cm2_s"]}
         for found in read_record(context.folder / "improvement.json")["rounds"]
+        if "D_cm2_s" in found  # folders of earlier versions have no such number
     ]
     known = training.select()
     for fraction in sorted(context.config.checks.label_fractions):
@@ -104,8 +106,9 @@ def _extrapolation(landscape: GuestLandscape, training: LabelSet, network: nx.Mu
     for node, data in network.nodes(data=True):
         names.append(f"site {node}")
         points.append(data["position"])
-    for source, target, data in network.edges(data=True):
-        if "saddle_position" in data and str(source) <= str(target):
+    for source, target, key in search.neb.one_direction(network):
+        data = network.edges[source, target, key]
+        if "saddle_position" in data:
             names.append(f"pass {source} → {target}")
             points.append(data["saddle_position"])
     places = np.array(points, dtype=float).reshape(-1, 3)

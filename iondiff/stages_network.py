@@ -23,10 +23,36 @@ def searched(
 ) -> nx.MultiDiGraph:
     """The hopping graph of a landscape by the run's settings."""
     settings = context.config.search
-    return search.build_network(
+    network = search.build_network(
         landscape, grid=settings.grid, energy_cap=settings.energy_cap, guest=context.config.guest,
         prefactors=prefactors, seed=context.config.seed, progress=context.progress,
     )  # fmt: skip
+    dropped = drop_impossible(network)
+    if dropped:
+        context.say(
+            f"{dropped} hops are left out: their passes are not above both of their sites, the potential is too rough "
+            "there; more labels would help"
+        )
+    return network
+
+
+def drop_impossible(network: nx.MultiDiGraph) -> int:
+    """Take out hops over a pass that is lower than one of its sites, both directions; how many."""
+
+    def of(source: Any, target: Any, image: tuple[int, ...], height: float) -> tuple[Any, ...]:
+        """The hop whichever way it is read; parallel ones differ in their passes."""
+        one, other = (str(source), str(target), image), (str(target), str(source), tuple(-x for x in image))
+        return (min(one, other), round(height, 9))
+
+    names, wrong = {}, set()
+    for source, target, key, data in network.edges(keys=True, data=True):
+        height = network.nodes[source]["energy"] + data["barrier"]
+        names[source, target, key] = of(source, target, tuple(data["image"]), height)
+        if data["barrier"] < 0.0:
+            wrong.add(names[source, target, key])
+    edges = [edge for edge, name in names.items() if name in wrong]
+    network.remove_edges_from(edges)
+    return len(edges)
 
 
 def search_network(context: Context) -> None:

@@ -141,12 +141,11 @@ def read_study(path: str | Path, seed: int | None = None) -> Study:
         As of :func:`iondiff.config.read_config`.
     """
     path = Path(path)
-    if path.is_file() and path.stat().st_size > _LARGEST:
-        raise ConfigError(f"configuration {path} has {path.stat().st_size} bytes; wanted at most {_LARGEST}")
-    try:
-        tables = read_toml(path)
-    except RecursionError as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
+    tables = read_toml(path)
+    if "start" in tables and "host" not in tables:
+        raise ConfigError(
+            f"configuration {path} is of a melt-quench; use: diffusion-network quench {path.name}"
+        )
     model = next((model for table, model in _BY_TABLE.items() if table in tables), None)
     study: Study = (
         read_config(path)

@@ -10,6 +10,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from iondiff.errors import ConfigError
+from iondiff.files import brief, read_bounded
+
+_LARGEST = 1 << 20  # bytes of a configuration
 
 
 class Section(BaseModel):
@@ -31,11 +34,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_bounded(path, _LARGEST).decode())
     except FileNotFoundError:
         raise ConfigError(f"configuration {path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
+    except (ValueError, RecursionError, OSError) as error:  # tomllib's and the decoder's are ValueErrors
+        raise ConfigError(f"configuration {path} cannot be read: {brief(error)}") from error
 
 
 def validate(model: type[Model], data: Any, name: str) -> Model:
@@ -63,18 +66,13 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         known = _known_keys(sections, model)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
         every = ", ".join(known)
-        return f"unknown key {_short(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
+        return f"unknown key {brief(place)!r}; the nearest known one is {near[0]!r}, all of them: {every}"
     if first["type"] == "missing":
         return f"{place} is missing; wanted {place} = ..."
     message = first["msg"].removeprefix("Value error, ")
     if not place:
         return message
-    return f"{place} is {_short(repr(first['input']))}: {message[0].lower()}{message[1:]}"
-
-
-def _short(text: object, longest: int = 300) -> str:
-    words = " ".join(str(text).split())
-    return words if len(words) <= longest else words[:longest] + " ..."
+    return f"{place} is {brief(repr(first['input']))}: {message[0].lower()}{message[1:]}"
 
 
 def _known_keys(sections: list[str], root: type[BaseModel]) -> list[str]:

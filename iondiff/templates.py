@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from iondiff.config import RunConfig
+from iondiff.quench_config import QuenchConfig
 from iondiff.studies import DynamicsStudy, GraphStudy
 from iondiff.training import TrainingConfig
 
@@ -72,6 +73,17 @@ TRAINING_TITLE = (
     "relative to this file. Keys in comments show their defaults."
 )
 
+QUENCH = {
+    "seed": 0,
+    "start": {"composition": {"Si": 64}, "density_g_cm3": 2.3},
+    "potential": {"built_in": "tersoff"},
+    "protocol": {"rates_K_per_s": [1e14, 1e13], "samples": 2},
+}
+QUENCH_TITLE = (
+    "Amorphous models by melting and quenching, and a report on them. Paths are relative to this file. Keys in "
+    "comments show their defaults."
+)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -92,6 +104,7 @@ KINDS = {
     "guest": Kind(RunConfig, GUEST, GUEST_TITLE, "run {} --output runs/study --dry-run"),
     "dense": Kind(DynamicsStudy, DENSE, DENSE_TITLE, "run {} --output runs/study --dry-run"),
     "kmc": Kind(GraphStudy, GRAPH, GRAPH_TITLE, "run {} --output runs/study --dry-run"),
+    "quench": Kind(QuenchConfig, QUENCH, QUENCH_TITLE, "quench {} --output runs/quench --dry-run"),
     "training": Kind(TrainingConfig, TRAINING, TRAINING_TITLE, "train {} --output runs/training"),
 }
 

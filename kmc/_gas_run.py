@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from kmc import checkpoints
-from kmc._gas_active import Choice, Surroundings, active_hops, new_choice, start_active
-from kmc._gas_null import null_hops, sort_walkers
+from kmc._gas_active import active_hops, start_active
+from kmc._gas_choice import Choice, Surroundings, new_choice
+from kmc._gas_null import make_lines, null_hops, sort_walkers
 from kmc._gas_rules import BarrierRule, compiled_rule
 from kmc._gas_start import starting_sites
 from kmc._gas_state import ATTEMPTS, CLOCK, GasState, close_block, empty_windings, new_state, record
@@ -185,6 +186,7 @@ class _Null:
     def __init__(self, plan: Plan, state: GasState):
         self.plan, self.state, self.room = plan, state, _room(plan.tables)
         self.walkers = sort_walkers(plan.tables, state.who, state.species, vacancies=plan.vacancies)
+        self.lines = make_lines(plan.tables)
 
     def arrays(self) -> dict[str, Any]:
         """What changes."""
@@ -198,6 +200,7 @@ class _Null:
                 plan.tables,
                 self.state,
                 self.walkers,
+                self.lines,
                 hops,
                 self.room,
                 plan.vacancies,

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from kmc._gas_active import EV_PER_QUANTUM, Surroundings
+from kmc._gas_choice import EV_PER_QUANTUM, Surroundings
 from kmc._gas_rules import BarrierRule
 from kmc._gas_run import Plan, interaction_energy
 from kmc._gas_start import starting_sites
@@ -86,16 +86,14 @@ def describe(
             f"graphs are given for {', '.join(networks)}, carriers for {', '.join(names)}; name the same "
             "species"
         )
-    charges = dict.fromkeys(names, charge) if not isinstance(charge, Mapping) else dict(charge)
-    if set(charges) != set(names) or not all(np.isfinite(q) for q in charges.values()):
-        raise GraphError(f"charge is {charge!r}; wanted a finite charge (e) for each of {', '.join(names)}")
+    charges = charges_of(charge, names)
     graphs = networks if len(networks) > 1 else dict.fromkeys(names, next(iter(networks.values())))
     rates = tuple(
         hop_rates(
             graphs[name],
             temperature,
             field=field,
-            charge=float(charges[name]),
+            charge=charges[name],
             prefactor=prefactor,
             barriers=barriers,
         )
@@ -106,10 +104,22 @@ def describe(
         rates=rates,
         species=names,
         counts=tuple(counts.values()),
-        charges=tuple(float(charges[name]) for name in names),
+        charges=tuple(charges[name] for name in names),
         replicate=cells,
         field=vector,
     )
+
+
+def charges_of(charge: Any, names: Sequence[str]) -> dict[str, float]:
+    """Charge of each species, e, from one number or from one for each."""
+    by_name = dict(charge) if isinstance(charge, Mapping) else dict.fromkeys(names, charge)
+    try:
+        charges = {name: float(q) for name, q in by_name.items()}
+    except (TypeError, ValueError):
+        charges = {}
+    if set(charges) != set(names) or not np.isfinite(list(charges.values())).all():
+        raise GraphError(f"charge is {charge!r}; wanted a finite charge (e) for each of {', '.join(names)}")
+    return charges
 
 
 def _networks(graph: Any) -> dict[str, Network]:
@@ -157,14 +167,12 @@ def _counts(
         )
     given = n_carriers if occupancy is None else occupancy
     by_name = dict(given) if isinstance(given, Mapping) else {graphs[0]: given}
+    if not by_name:
+        raise GraphError(f"n_carriers or occupancy is {given!r}; name at least one species")
     counts = {}
     for name, value in by_name.items():
         if occupancy is not None:
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-                raise GraphError(f"occupancy is {value!r}; wanted a share of the sites between 0 and 1")
-            if not 0.0 <= float(value) <= 1.0:
-                raise GraphError(f"occupancy is {value!r}; wanted a share of the sites between 0 and 1")
-            value = round(float(value) * n_sites)  # noqa: PLW2901 - from here on a number of carriers
+            value = _share(value, n_sites, may_be_empty=may_be_empty)  # noqa: PLW2901 - now a number of carriers
         elif isinstance(value, float) and 0 < value < 1:
             raise GraphError(f"n_carriers is {value!r}; for a share of the sites say occupancy={value!r}")
         counts[name] = int(value) if may_be_empty and value == 0 else count_of("n_carriers", value)
@@ -174,6 +182,19 @@ def _counts(
     if total == n_sites and not may_be_empty:
         raise GraphError(f"{total} carriers fill all {n_sites} sites and none can hop; leave a site empty")
     return counts
+
+
+def _share(occupancy: Any, n_sites: int, *, may_be_empty: bool) -> int:
+    """Carriers that take this share of the sites."""
+    number = isinstance(occupancy, int | float | np.number) and not isinstance(occupancy, bool)
+    if not number or not 0.0 <= float(occupancy) <= 1.0:
+        raise GraphError(f"occupancy is {occupancy!r}; wanted a share of the sites between 0 and 1")
+    count = round(float(occupancy) * n_sites)
+    if count == 0 and not may_be_empty:
+        raise GraphError(
+            f"occupancy is {occupancy!r}: of {n_sites} sites that is no carrier; raise it or replicate the cell"
+        )
+    return count
 
 
 def make_plan(  # noqa: C901 - one decision after the other
@@ -192,6 +213,10 @@ def make_plan(  # noqa: C901 - one decision after the other
     """Tables, and the algorithm that suits them."""
     streams(seed, 1)  # refuses what is not a seed
     single = len(system.species) == 1
+    if cutoff is not None and interactions is None:
+        raise GraphError(
+            f"cutoff is {cutoff!r}, but there are no interactions; give interactions= or leave it"
+        )
     if ends is not None:
         _check_ends(interactions, open_axis, single=single)
     needs_active = interactions is not None or ends is not None
@@ -320,7 +345,7 @@ def _hops_per_trial(
     n = len(t.degree)
     cells = len(t.basis) // n
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
-    who = starting_sites(log_weights, cells, list(system.counts), rng)
+    who = starting_sites(log_weights, cells, list(system.counts), rng, sweeps=0)
     walkers = np.nonzero((who < 0) == vacancies)[0]
     if len(walkers) > 20_000:
         walkers = rng.choice(walkers, 20_000, replace=False)
@@ -340,7 +365,7 @@ def _no_pairs(t: HopTables) -> PairTables:
         partner=np.zeros(0, dtype=np.int64),
         shift=np.zeros((0, 3), dtype=np.int64),
         energy=np.zeros((n_species, n_species, 0), dtype=np.int64),
-        own=np.zeros((n_species, *t.image.shape), dtype=np.int64),
+        own=np.zeros((n_species, *t.manner.shape), dtype=np.int64),
     )
 
 
@@ -349,7 +374,7 @@ def _surroundings(
 ) -> tuple[Surroundings, float]:
     """What rates depend on, and a bound on the total of a site."""
     network, n_species = system.rates[0].network, len(system.rates)
-    width, n = t.image.shape[1], network.n_sites
+    width, n = t.manner.shape[1], network.n_sites
     log_rate = np.zeros((n_species * n, width))
     barrier, rise = np.zeros_like(log_rate), np.zeros_like(log_rate)
     for number, one in enumerate(system.rates):

@@ -16,7 +16,9 @@ from kmc.network import Floats
 SWEEPS = 40
 
 
-def starting_sites(log_weights: Floats, cells: int, counts: list[int], rng: np.random.Generator) -> Any:
+def starting_sites(
+    log_weights: Floats, cells: int, counts: list[int], rng: np.random.Generator, *, sweeps: int = SWEEPS
+) -> Any:
     """Carrier on each site, (sites,), int32, −1 for none.
 
     Parameters
@@ -27,6 +29,8 @@ def starting_sites(log_weights: Floats, cells: int, counts: list[int], rng: np.r
         Copies of the basis.
     counts
         Carriers of each species; they are numbered species by species.
+    sweeps
+        Attempted exchanges a site; without them occupations are right on the average only.
     """
     n = log_weights.shape[1] * cells
     who = np.full(n, -1, dtype=np.int32)
@@ -34,13 +38,13 @@ def starting_sites(log_weights: Floats, cells: int, counts: list[int], rng: np.r
     for weights, count in zip(log_weights, counts, strict=True):
         empty = np.nonzero(who < 0)[0]
         each = np.tile(weights, cells)[empty]
-        taken = empty[_draw(each - each.max(), count, rng)]
+        taken = empty[_draw(each - each.max(), count, rng, sweeps)]
         who[taken] = first + rng.permutation(count)
         first += count
     return who
 
 
-def _draw(log_weights: Floats, count: int, rng: np.random.Generator) -> Any:
+def _draw(log_weights: Floats, count: int, rng: np.random.Generator, sweeps: int) -> Any:
     """Which `count` of the sites are taken, by their weights."""
     n = len(log_weights)
     if count == n or np.ptp(log_weights) == 0.0:
@@ -56,7 +60,7 @@ def _draw(log_weights: Floats, count: int, rng: np.random.Generator) -> Any:
     taken[np.argsort(rng.random(n) - share, kind="stable")[:count]] = True
     sites = np.concatenate([np.nonzero(taken)[0], np.nonzero(~taken)[0]])
     key, state = (rng.integers(0, 2**63, dtype=np.uint64) for _ in range(2))
-    _exchange(sites, count, log_weights, SWEEPS * n, key | np.uint64(1), state)
+    _exchange(sites, count, log_weights, sweeps * n, key | np.uint64(1), state)
     return sites[:count]
 
 

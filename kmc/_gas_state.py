@@ -90,7 +90,7 @@ def close_block(t: HopTables, s: GasState, occupied: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def record(  # noqa: C901 - compiled as one piece
+def record(
     t: HopTables,
     s: GasState,
     project: Any,
@@ -120,30 +120,67 @@ def record(  # noqa: C901 - compiled as one piece
     squares[:] = 0.0
     cross[:] = 0.0
     fourth[:] = 0.0
-    r, d = np.empty(3), np.empty(3)
+    # In the order of the carriers: what is long is read from one end to the other.
+    where = np.zeros(len(s.species), dtype=np.int32)
     for site in range(len(s.who)):
-        c = s.who[site]
-        if c < 0:
-            continue
-        b = t.basis[site]
+        if s.who[site] >= 0:
+            where[s.who[site]] = t.basis[site]
+    now = np.empty((len(s.species), 3))
+    for c in range(len(now)):
+        b = where[c]
         p = project[b]
+        x, y, z = t.place[b, 0], t.place[b, 1], t.place[b, 2]
+        for j in range(3):
+            x += s.cells[c, j] * cell[j, 0]
+            y += s.cells[c, j] * cell[j, 1]
+            z += s.cells[c, j] * cell[j, 2]
         for i in range(3):
-            d[i] = t.place[b, i]
-            for j in range(3):
-                d[i] += s.cells[c, j] * cell[j, i]
-        for i in range(3):
-            r[i] = p[i, 0] * d[0] + p[i, 1] * d[1] + p[i, 2] * d[2]
-        kind = s.species[c]
-        for level in range(level_ends):
-            length = 0.0
+            now[c, i] = p[i, 0] * x + p[i, 1] * y + p[i, 2] * z
+    for level in range(level_ends):
+        _look_at(now, s.species, origin[level], last[level], squares[level], cross[level], fourth[level])
+
+
+@njit(cache=True, nogil=True)
+def _look_at(now: Any, species: Any, origin: Any, last: Any, squares: Any, cross: Any, fourth: Any) -> None:
+    """The same for one block length."""
+    c = 0
+    while c < len(now):
+        kind = species[c]  # carriers are numbered species by species
+        xx = yy = zz = xy = xz = yz = 0.0
+        ax = ay = az = bx = by = bz = 0.0
+        four = 0.0
+        while c < len(now) and species[c] == kind:
+            x, y, z = now[c, 0] - origin[c, 0], now[c, 1] - origin[c, 1], now[c, 2] - origin[c, 2]
+            u, v, w = last[c, 0], last[c, 1], last[c, 2]
+            length = x * x + y * y + z * z
+            four += length * length
+            xx += x * x
+            yy += y * y
+            zz += z * z
+            xy += x * y
+            xz += x * z
+            yz += y * z
+            ax += x * u
+            ay += y * v
+            az += z * w
+            bx += 0.5 * (x * v + y * u)
+            by += 0.5 * (x * w + z * u)
+            bz += 0.5 * (y * w + z * v)
             for i in range(3):
-                d[i] = r[i] - origin[level, c, i]
-                length += d[i] * d[i]
-                origin[level, c, i] = r[i]
-            fourth[level, kind] += length * length
-            for i in range(3):
-                for j in range(3):
-                    squares[level, kind, i, j] += d[i] * d[j]
-                    cross[level, kind, i, j] += 0.5 * (d[i] * last[level, c, j] + d[j] * last[level, c, i])
-            for i in range(3):
-                last[level, c, i] = d[i]
+                origin[c, i] = now[c, i]
+            last[c, 0], last[c, 1], last[c, 2] = x, y, z
+            c += 1
+        fourth[kind] += four
+        _symmetric(squares[kind], xx, yy, zz, xy, xz, yz)
+        _symmetric(cross[kind], ax, ay, az, bx, by, bz)
+
+
+@njit(cache=True, nogil=True)
+def _symmetric(filled: Any, xx: float, yy: float, zz: float, xy: float, xz: float, yz: float) -> None:
+    """Add to (3, 3)."""
+    filled[0, 0] += xx
+    filled[1, 1] += yy
+    filled[2, 2] += zz
+    for (i, j), value in (((0, 1), xy), ((0, 2), xz), ((1, 2), yz)):
+        filled[i, j] += value
+        filled[j, i] += value

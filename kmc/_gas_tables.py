@@ -26,6 +26,8 @@ FIELD = 21
 LARGEST_FIELD = (1 << (FIELD - 1)) - 1
 #: Energies are whole multiples of 2^-48 eV: sums of them are exact, however many hops were made.
 QUANTA_PER_EV = 2.0**48
+#: Manners of hopping that two bytes can tell apart, and decimals (Å²) to which their lengths differ.
+MANY, DECIMALS = 1 << 16, 9
 #: Totals that agree this well count as equal rates.
 EQUAL = 1e-12
 
@@ -42,12 +44,10 @@ class HopTables(NamedTuple):
         are sorted, rarest first, so that small probabilities keep their relative precision.
     degree
         (basis,), slots in use.
-    image
-        (basis, width), which row of `vector` a slot winds.
-    winding, vector
-        (images,), packed whole cells; (images, 3), Å.
-    length
-        (basis, width), Å²: squared length of each hop.
+    manner
+        (basis, width), which row of the next three belongs to a slot.
+    winding, vector, length
+        (manners,), packed whole cells; (manners, 3), Å, the same; (manners,), Å², squared lengths of hops.
     place
         (basis, 3), Å: what displacements are made of: positions, or smoother coordinates
         (`kmc._gas_setup.smooth_places`), in the gauge in which windings are counted.
@@ -65,7 +65,7 @@ class HopTables(NamedTuple):
     target: Any
     threshold: Any
     degree: Any
-    image: Any
+    manner: Any
     winding: Any
     vector: Any
     length: Any
@@ -109,7 +109,7 @@ def build_tables(
     wound = network.image + rates[0].offset[network.target] - rates[0].offset[network.source]
     if vacancies:
         wound = -wound  # the carrier goes the other way
-    distinct, which = _distinct(wound)
+    distinct, squares, which = _distinct(wound, (network.displacements**2).sum(axis=1))
     order = np.lexsort([np.arange(network.n_hops), log_rates[0], network.source])
     degree = np.bincount(network.source, minlength=n)
     first = np.concatenate([[0], np.cumsum(degree)])
@@ -119,10 +119,8 @@ def build_tables(
     group, bound = _groups(totals)
     padded = not np.allclose(totals[totals > 0], bound[0], rtol=EQUAL, atol=0.0)
     width = LANE * -(-(int(degree.max(initial=0)) + int(padded)) // LANE)
-    length = np.zeros((n, width))
-    length[network.source, slot] = (network.displacements**2).sum(axis=1)
-    image = np.zeros((n, width), dtype=np.uint16)
-    image[network.source, slot] = which
+    manner = np.zeros((n, width), dtype=np.uint16 if len(distinct) <= MANY else np.uint32)
+    manner[network.source, slot] = which
     rate = np.zeros((n_species * n, width))
     for number, each in enumerate(relative):
         rate[number * n + network.source, slot] = each
@@ -139,10 +137,10 @@ def build_tables(
         target=target,
         threshold=threshold.astype(np.float32),
         degree=degree,
-        image=image,
-        winding=(distinct[:, 0] << (2 * FIELD)) + (distinct[:, 1] << FIELD) + distinct[:, 2],
+        manner=manner,
+        winding=pack(distinct),
         vector=distinct @ network.cell,
-        length=length,
+        length=squares,
         place=network.positions - rates[0].offset @ network.cell,
         energy=np.rint(energies * QUANTA_PER_EV).astype(np.int64),
         group=group,
@@ -153,20 +151,26 @@ def build_tables(
     return tables, log_unit, slot
 
 
-def _distinct(wound: Integers) -> tuple[Integers, Integers]:
-    """Different windings (images, 3), and which of them each hop makes."""
-    distinct, which = np.unique(wound, axis=0, return_inverse=True)
-    if len(distinct) > np.iinfo(np.uint16).max:
+def _distinct(wound: Integers, squares: Floats) -> tuple[Integers, Floats, Integers]:
+    """Different ways to hop: windings (manners, 3), squared lengths (manners,), and which each hop is of."""
+    if np.abs(wound).max(initial=0) > LARGEST_FIELD // 1000:
         raise GraphError(
-            f"the hops wind {len(distinct)} different numbers of cells; the lattice gas goes to "
-            f"{np.iinfo(np.uint16).max}, are the images right?"
-        )
-    if np.abs(distinct).max(initial=0) > LARGEST_FIELD // 1000:
-        raise GraphError(
-            f"a hop winds {np.abs(distinct).max()} cells; the lattice gas goes to "
+            f"a hop winds {np.abs(wound).max()} cells; the lattice gas goes to "
             f"{LARGEST_FIELD // 1000}, are the images right?"
         )
-    return distinct, which.reshape(-1)
+    # What differs only by rounding is one length. Packed, because sorting whole numbers is quick.
+    packed, of_winding = np.unique(pack(wound), return_inverse=True)
+    lengths, of_length = np.unique(np.round(squares, DECIMALS), return_inverse=True)
+    both, which = np.unique(of_winding * len(lengths) + of_length, return_inverse=True)
+    rows = np.zeros((len(packed), 3), dtype=np.int64)
+    rows[of_winding] = wound
+    return rows[both // max(len(lengths), 1)], lengths[both % max(len(lengths), 1)], which
+
+
+def pack(wound: Integers) -> Integers:
+    """Whole cells (n, 3) in one word each."""
+    packed: Integers = (wound[:, 0] << (2 * FIELD)) + (wound[:, 1] << FIELD) + wound[:, 2]
+    return packed
 
 
 def _groups(totals: Floats) -> tuple[Integers, Floats]:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import constants
 
 from kmc._gas_blocks import FEWEST_EVENTS, Level, Measured, choose, ratio, scatter
-from kmc._gas_setup import projections
+from kmc._gas_setup import charges_of, projections
 from kmc.estimate import Estimate, NotConvergedError
 from kmc.exact import CM2_PER_A2
 from kmc.lattice_gas import Gas
@@ -222,6 +222,8 @@ def _tracer(run: Gas, *, tensor: bool, species: str | None) -> Measured:
             raise GraphError(f"species is {species!r}; the run has {', '.join(run.species)}")
         kinds = [run.species.index(species)]
     number = sum(run.counts[kind] for kind in kinds)
+    if number == run.n_carriers == 1:
+        return _charge(run, tensor=tensor, charges=(1.0,))  # the same motion, in shorter blocks
     time = run.durations.reshape(run.replicas, run.blocks, -1).sum(axis=2)
     moved = run.moved.reshape(run.replicas, run.blocks, -1, len(run.species), 3).sum(axis=2)
     moved = moved[:, :, kinds].sum(axis=2) @ _span(run)
@@ -367,10 +369,8 @@ def _answer(run: Gas, measured: Measured, scale: float, unit: str, *, check: boo
 def _charges(run: Gas, given: float | Mapping[str, float] | None) -> tuple[float, ...]:
     if given is None:
         return run.charges
-    by_name = dict(given) if isinstance(given, Mapping) else dict.fromkeys(run.species, given)
-    if set(by_name) != set(run.species) or not all(np.isfinite(float(q)) for q in by_name.values()):
-        raise GraphError(f"charge is {given!r}; wanted a finite charge (e) for {', '.join(run.species)}")
-    return tuple(float(by_name[name]) for name in run.species)
+    by_name = charges_of(given, run.species)
+    return tuple(by_name[name] for name in run.species)
 
 
 def _driven(run: Gas) -> bool:

@@ -128,7 +128,7 @@ def pair_tables(
         partner=partner[kept],
         shift=shift[kept],
         energy=np.ascontiguousarray(energy[:, :, kept]),
-        own=np.zeros((len(species), *t.image.shape), dtype=np.int64),
+        own=np.zeros((len(species), *t.manner.shape), dtype=np.int64),
     )
     _own_energies(network, t, n, pairs, source)
     return pairs
@@ -136,15 +136,33 @@ def pair_tables(
 
 def _models(interactions: Interactions, species: Sequence[str]) -> dict[tuple[str, str], PairEnergy]:
     if not isinstance(interactions, Mapping):
+        _check_model(interactions)
         return {(a, b): interactions for i, a in enumerate(species) for b in species[i:]}
+    if not interactions:
+        raise GraphError("interactions are {}; name at least one pair of species, or leave them out")
     models: dict[tuple[str, str], PairEnergy] = {}
     for pair, model in interactions.items():
         if not (isinstance(pair, tuple) and len(pair) == 2 and set(pair) <= set(species)):
             raise GraphError(
                 f"interactions are given between {pair!r}; wanted pairs of {', '.join(map(repr, species))}"
             )
+        _check_model(model)
         models[pair] = model
     return models
+
+
+def _check_model(model: Any) -> None:
+    if callable(model):
+        return
+    try:
+        steps = np.asarray(model, dtype=np.float64)
+    except (TypeError, ValueError):
+        steps = np.zeros(())
+    if steps.ndim != 1 or not np.isfinite(steps).all():
+        raise GraphError(
+            f"interactions are {model!r}; wanted finite energies of the neighbour shells in eV, like [0.1], or "
+            "a function of distance"
+        )
 
 
 def _shells(network: Network, given: list[Any]) -> Floats:
@@ -199,13 +217,17 @@ def _evaluate(model: Any, distance: Floats, reach: float, shells: Floats) -> Flo
         inside = distance <= reach
         values = np.zeros(len(distance))
         if inside.any():
-            values[inside] = np.broadcast_to(model(distance[inside]), int(inside.sum()))
+            try:
+                found = np.asarray(model(distance[inside]), dtype=np.float64)
+                values[inside] = np.broadcast_to(found, int(inside.sum()))
+            except Exception as error:
+                raise GraphError(
+                    f"interactions cannot be evaluated ({error}); wanted a function of an array of distances, "
+                    "Å, that gives as many energies, eV"
+                ) from error
     else:
-        steps = np.asarray(model, dtype=np.float64)
-        if steps.ndim != 1:
-            raise GraphError(f"interactions are {model!r}; wanted energies of the shells, in eV")
         values = np.zeros(len(distance))
-        for radius, step in zip(shells, steps, strict=False):
+        for radius, step in zip(shells, np.asarray(model, dtype=np.float64), strict=False):
             values[np.abs(distance - radius) <= 2.5 * SHELL_GAP] = step
     if not np.isfinite(values).all() or np.abs(values).max(initial=0.0) > LARGEST:
         worst = int(np.argmax(np.where(np.isfinite(values), np.abs(values), np.inf)))
@@ -276,7 +298,7 @@ def _own_energies(network: Network, t: HopTables, n: Integers, pairs: PairTables
     keys = key(source, pairs.partner, pairs.shift)
     order = np.argsort(keys, kind="stable")
     # Slot k of a site of cell 0 leads to a site whose cell is the shift.
-    width = t.image.shape[1]
+    width = t.manner.shape[1]
     ends = t.target[: network.n_sites].astype(np.int64)
     cells, partner = np.divmod(ends, network.n_sites)
     base = np.repeat(np.arange(network.n_sites)[:, None], width, axis=1)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from kmc import _gas_setup
-from kmc._gas_active import EV_PER_QUANTUM
+from kmc._gas_choice import EV_PER_QUANTUM
 from kmc._gas_equilibrium import discarded_blocks
 from kmc._gas_rules import BarrierRule, compiled_rule
 from kmc._gas_run import Plan, run_replica
@@ -352,6 +352,13 @@ def simulate_gas(
     compiled_rule(barrier_rule)
     if temperature is None:
         raise GraphError("no temperature was given; say temperature=, in K")
+    for name, end in (("source", source), ("drain", drain)):
+        if end is not None and not isinstance(end, Reservoir):
+            raise GraphError(
+                f"{name} is {end!r}; wanted kmc.Reservoir(occupation=…) or (chemical_potential=…)"
+            )
+    if threads is not None:
+        threads = count_of("threads", threads)
     system = _gas_setup.describe(
         graph,
         n_carriers,

@@ -240,7 +240,7 @@ def polyhedra(atoms: Atoms, centre: str, ligand: str, cutoff: float) -> Polyhedr
 def order(atoms: Atoms, q_max: float = 5.0) -> float:
     """Strength of the strongest Bragg peak, between 0 and 1: 1 for a crystal at rest, of the order of 1/n for a glass.
 
-    The largest |Σ exp(iq·r)|² / n² over the reciprocal vectors of the cell with 0 < q ≤ `q_max` (1/Å).
+    The largest ``|Σ exp(iq·r)|² / n²`` over the reciprocal vectors of the cell with 0 < q ≤ `q_max` (1/Å).
     """
     reciprocal = 2.0 * np.pi * np.linalg.inv(atoms.cell.array).T
     reach = np.floor(q_max * np.linalg.norm(atoms.cell.array, axis=1) / (2.0 * np.pi)).astype(int)

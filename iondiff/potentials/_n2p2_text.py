@@ -10,6 +10,7 @@ from typing import NoReturn
 import ase.units
 
 from iondiff.errors import PotentialError
+from iondiff.files import brief
 
 LENGTHS = {"angstrom": 1.0, "å": 1.0, "a": 1.0, "bohr": ase.units.Bohr, "a0": ase.units.Bohr}
 ENERGIES = {"ev": 1.0, "hartree": ase.units.Hartree, "ha": ase.units.Hartree}
@@ -30,7 +31,7 @@ def unit_factors(units: tuple[str, str]) -> tuple[float, float]:
 
 def fail(path: Path, line: int, message: str) -> NoReturn:
     """An error with its address."""
-    raise PotentialError(f"{path}, line {line}: {message}")
+    raise PotentialError(f"{path}, line {line}: {brief(message, 600)}")
 
 
 def read_lines(path: Path, what: str) -> list[str]:

@@ -95,8 +95,9 @@ def load(path: str | Path, units: tuple[str, str] = ("Angstrom", "eV")) -> Any:
     except PotentialError as error:
         raise PotentialError(f"potential file {path}: {error}") from error
     except Exception as error:  # a damaged archive fails in NumPy, zipfile, zlib, even in tokenize
+        reason = " ".join(repr(error).split())[:300]  # the error may quote the whole file
         raise PotentialError(
-            f"potential file {path} cannot be read ({error!r}); it may be cut off or corrupt"
+            f"potential file {path} cannot be read ({reason}); it may be cut off or corrupt"
         ) from error
 
 

@@ -12,6 +12,7 @@ from iondiff.report._numbers import count, rounded
 from iondiff.report._style import ACCENT, BLUE, Figure, axis, figure
 
 _MOST_PLACES = 20
+_MARGIN = {"l": 84, "r": 18, "t": 22, "b": 52}  # room for numbers with exponents
 
 
 def checks_section(run: Run) -> Part:
@@ -48,7 +49,10 @@ def _over_hops(points: list[HopsPoint]) -> Figure:
         "marker": {"color": ACCENT, "size": 9}, "hovertemplate": "%{x} hops: %{y:.3e} cm²/s<extra></extra>",
     }  # fmt: skip
     return figure(
-        [trace], axis("Hops of all walkers", type="log", dtick=1, exponentformat="power"), _d_axis()
+        [trace],
+        axis("Hops of all walkers", type="log", dtick=1, exponentformat="power"),
+        _d_axis(),
+        margin=_MARGIN,
     )
 
 
@@ -59,11 +63,11 @@ def _over_labels(points: list[LabelsPoint]) -> Figure:
         "line": {"color": BLUE, "width": 2}, "marker": {"size": 8},
         "hovertemplate": "%{x} labels: %{y:.3e} cm²/s<extra></extra>",
     }  # fmt: skip
-    return figure([trace], axis("Labels trained on"), _d_axis() | {"type": "log"})
+    return figure([trace], axis("Labels trained on"), _d_axis(), margin=_MARGIN)
 
 
 def _d_axis() -> dict[str, Any]:
-    return axis("D, cm²/s", exponentformat="power", showexponent="all")
+    return axis("D, cm²/s", tickformat=".2~e", nticks=6, rangemode="tozero")
 
 
 def _extrapolation(checks: Checks) -> str:

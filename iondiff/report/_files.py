@@ -103,6 +103,12 @@ def read_run(folder: Path, literature: Path | None = None) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"run folder {folder} does not exist; wanted the --output folder of a finished run")
+    for kind in ("graph", "dynamics"):
+        if (folder / "stages" / f"{kind}.json").is_file():
+            raise RunError(
+                f"run folder {folder} is of a study of another kind ({kind}), which has no such report; its "
+                "tables are diffusivity.csv and summary.json"
+            )
     for name in ("config.toml", "host.extxyz", "network.json", "diffusivity.csv", "transport.json"):
         if not (folder / name).is_file():
             raise RunError(

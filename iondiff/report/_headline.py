@@ -6,7 +6,7 @@ import pandas as pd
 
 from iondiff.report._files import DIFFUSIVITY_COLUMNS, Run
 from iondiff.report._html import section, table
-from iondiff.report._models import TeacherCheck
+from iondiff.report._models import Percolation, TeacherCheck
 from iondiff.report._numbers import MISSING, count, is_number, rounded, scientific, with_error
 from iondiff.report._transport_charts import method_name, methods_in
 
@@ -33,7 +33,7 @@ def _findings(run: Run) -> str:
     rows = [
         ("Sites", f"{run.network.number_of_nodes():,}", ""),
         ("Hops", f"{run.network.number_of_edges():,}", f"{pairs:,.0f} pairs of opposite directions"),
-        ("Percolation barrier", _value(percolation.barrier_3d_eV, "eV"), _percolation_note(run)),
+        ("Percolation barrier", _value(_widest(percolation), "eV"), _percolation_note(run)),
         (
             "Activation energy",
             with_error(run.transport.activation_energy_eV, run.transport.activation_energy_error_eV, "eV"),
@@ -59,6 +59,12 @@ def diffusivities(frame: pd.DataFrame) -> str:
         for temperature in sorted(set(frame["temperature"]))
     ]
     return table(rows, head=["D, cm²/s", *(method_name(method) for method in methods)], kind="numbers")
+
+
+def _widest(percolation: Percolation) -> float | None:
+    """The barrier for as many directions as the network spans."""
+    barriers = (percolation.barrier_3d_eV, percolation.barrier_2d_eV, percolation.barrier_1d_eV)
+    return next((barrier for barrier in barriers if barrier is not None), None)
 
 
 def _percolation_note(run: Run) -> str:

@@ -23,7 +23,7 @@ def network_section(run: Run, hops: HopLines) -> Part:
         "from the lower of its sites); the thicker, the faster at the chosen temperature; pale hops lead to "
         "the next cell. Click in the legend to hide, drag to turn, hover for numbers."
     )
-    notes = [_current_note(hops), _path_note(hops)]
+    notes = [_current_note(hops), _path_note(run, hops)]
     if len(hops.names) > MAX_HOPS:
         notes.append(f"Only the {MAX_HOPS:,} lowest barriers are drawn.")
     if len(run.host) > MAX_ATOMS:
@@ -51,12 +51,14 @@ def _current_note(hops: HopLines) -> str:
     return f"Red: {which} {100 * CURRENT_PART:.0f} % of the listed current."
 
 
-def _path_note(hops: HopLines) -> str:
+def _path_note(run: Run, hops: HopLines) -> str:
     path = percolation_path(hops)
     if not len(path):
         return "No path leads through the cell."
-    top = hops.saddle_energy[path].max()
-    return f"Amber: the lowest way through the cell, {count(len(path), 'hop')}, highest pass at {top:.3f} eV."
+    lowest = min(energy for _, energy in run.network.nodes(data="energy"))
+    top = hops.saddle_energy[path].max() - lowest
+    way = f"the lowest way through the cell, {count(len(path), 'hop')}"
+    return f"Amber: {way}, highest pass {top:.3f} eV above the lowest site."
 
 
 def transport_section(run: Run, hops: HopLines) -> Part:

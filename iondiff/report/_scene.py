@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from html import escape
 from typing import Any
@@ -35,7 +36,7 @@ MAX_HOPS = 20_000
 MAX_ATOMS = 5_000
 BARRIER_BINS = 8
 # How large the scene is drawn; an orthographic camera has no distance to choose.
-ZOOM = 1.75
+ZOOM = 1.6
 Trace = dict[str, Any]
 Points = NDArray[np.float64]
 
@@ -129,12 +130,26 @@ def _current_trace(hops: HopLines, cell: Points) -> Trace:
 
 
 def _path_trace(hops: HopLines, cell: Points) -> Trace:
-    """The lowest way through the cell, wide and behind what carries the current."""
+    """The lowest way through the cell, as beads on the hops."""
     mine = np.zeros(len(hops.names), dtype=bool)
     mine[percolation_path(hops)] = True
     outer = mine & hops.crosses
     paths = _paths(hops, mine & ~hops.crosses) + _paths(hops, outer) + _paths(hops, outer, cell)
-    return _lines(paths, "lowest way through", AMBER, 12) | {"legendrank": 29, "showlegend": bool(paths)}
+    beads = [_beads(path) for path in paths]
+    return {
+        "type": "scatter3d", "mode": "markers", "name": "lowest way through", "hoverinfo": "skip",
+        "marker": {"size": 6, "color": AMBER, "line": {"width": 0}}, "legendrank": 29,
+        "showlegend": bool(paths), **_points(np.concatenate([np.zeros((0, 3)), *beads])),
+    }  # fmt: skip
+
+
+def _beads(path: Points, apart: float = 0.3) -> Points:
+    """Points along a line of straight pieces, about `apart` Å from one another."""
+    pieces = []
+    for start, end in itertools.pairwise(path):
+        count = max(1, math.ceil(float(np.linalg.norm(end - start)) / apart))
+        pieces.append(start + np.linspace(0.0, 1.0, count, endpoint=False)[:, None] * (end - start))
+    return np.concatenate([*pieces, path[-1:]])
 
 
 def _paths(hops: HopLines, which: NDArray[np.bool_], cell: Points | None = None) -> list[Points]:

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"cli", "__main__"},
     {"cli_quench"},
-    {"cli_road", "cli_kmc", "cli_files"},
+    {"cli_road", "cli_kmc"},
+    {"cli_files"},
     {"console"},
     {"planning", "inspection", "templates", "plot"},
     {"workflow", "report", "graph_study", "dynamics_study", "quench_job"},

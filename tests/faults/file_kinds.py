@@ -4,6 +4,7 @@ One entry a kind; the tests of damaged files and of files from strangers run ove
 """
 
 import gzip
+import importlib.util
 import io
 import json
 import re
@@ -33,6 +34,11 @@ from iondiff.training.guest import _read_state, _write_state
 from kmc import checkpoints
 
 ROOT = Path(__file__).parents[2]
+_SPEC = importlib.util.spec_from_file_location(
+    "file_kinds_dense", Path(__file__).with_name("file_kinds_dense.py")
+)
+dense = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(dense)
 CASE = ROOT / "case_studies" / "cu_ta2o5"
 HOST = ase.io.read(CASE / "host.extxyz")
 
@@ -109,6 +115,14 @@ def _zip(changed, whole):
             archive.writestr(name, changed[place:end])
             place = end
     return buffer.getvalue()
+
+
+def _unzip_or_same(data):
+    return _unzip(data) if zipfile.is_zipfile(io.BytesIO(data)) else data
+
+
+def _zip_or_same(changed, whole):
+    return _zip(changed, whole) if zipfile.is_zipfile(io.BytesIO(whole)) else changed
 
 
 # --- graphs
@@ -358,5 +372,33 @@ KINDS = {
     "extxyz": Kind("host.extxyz", _writes_structure("extxyz"), _use_structure, (HostError,), checked=False),
     "cif": Kind("host.cif", _writes_structure("cif"), _use_structure, (HostError,), checked=False),
     "poscar": Kind("POSCAR", _writes_structure("vasp"), _use_structure, (HostError,), checked=False),
+    "trajectory": Kind(
+        "run.iontraj", dense.write_trajectory, dense.use_trajectory, (IondiffError,), redone=dense.shorter
+    ),
+    "dynamics checkpoint": Kind(
+        "run.checkpoint", dense.write_checkpoint, dense.use_checkpoint, (IondiffError,), opened=_unzip_or_same,
+        closed=_zip_or_same,
+    ),
+    "potential of all atoms": Kind(
+        "li.nnp", dense.write_hdnnp, dense.use_hdnnp, (IondiffError,), opened=_unzip, closed=_zip
+    ),
+    "input.nn": Kind("input.nn", dense.writes_n2p2("input.nn"), dense.use_n2p2, (IondiffError,), checked=False),
+    "scaling.data": Kind(
+        "scaling.data", dense.writes_n2p2("scaling.data"), dense.use_n2p2, (IondiffError,), checked=False
+    ),
+    "weights": Kind(
+        "weights.003.data", dense.writes_n2p2("weights.003.data"), dense.use_n2p2, (IondiffError,), checked=False
+    ),
+    "input.data": Kind(
+        "input.data", dense.write_input_data, dense.use_input_data, (IondiffError,), checked=False
+    ),
+    "study": Kind("study.toml", dense.write_study, dense.use_study, (IondiffError,), checked=False),
+    "training configuration": Kind(
+        "si.toml", dense.write_training, dense.use_training, (IondiffError,), checked=False
+    ),
+    "literature": Kind("d.csv", dense.write_literature, dense.use_literature, (IondiffError,), checked=False),
+    "row of a study": Kind(
+        "row.json", dense.write_row, dense.use_row, (), redone=lambda found, whole: found is None
+    ),
     "traj": Kind("host.traj", _writes_structure("traj"), _use_structure, (HostError,), checked=False),
 }  # fmt: skip

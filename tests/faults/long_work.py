@@ -32,8 +32,11 @@ import kmc
 import search
 from iondiff import workflow
 from iondiff.descriptors import default_guest_set
-from iondiff.potentials import save
+from iondiff.dynamics import Protocol, melt_quench, random_packing, run
+from iondiff.graph_study import run_graph_study
+from iondiff.potentials import StillingerWeber, save
 from iondiff.sampling import _workers, draw_points, label_points, write_labels
+from iondiff.studies import read_study
 from iondiff.training import TrainingSettings, train_guest
 from kmc import checkpoints
 
@@ -187,6 +190,55 @@ def walk(folder: Path) -> None:
         checkpoints._save = kept
 
 
+def dynamics(folder: Path) -> None:
+    """Molecular dynamics at a pressure; a unit is a frame, and every frame has its checkpoint."""
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.05, seed=1)
+    result = run(
+        atoms, StillingerWeber(), "npt-flexible", 1.0, 3000, temperature=(900, 1500), seed=3, every=60,
+        log_every=20, trajectory=folder / "run.iontraj", checkpoint_seconds=0.0, watch=lambda _: unit(folder),
+    )  # fmt: skip
+    keep(folder / "end.npz", positions=result.atoms.positions, log=result.log.to_numpy())
+
+
+def quench(folder: Path) -> None:
+    """An amorphous model: melt, quench, anneal, relax."""
+    protocol = Protocol(
+        melt_K=4000.0, final_K=500.0, rate_K_per_s=3.5e15, melt_ps=0.6, most_melt_ps=6.0, anneal_ps=0.3,
+        every=50, melted_A=0.4, relax_eV_A=0.05,
+    )  # fmt: skip
+    made = melt_quench(
+        random_packing({"Si": 32}, density_g_cm3=2.3, seed=1), StillingerWeber(), protocol, folder / "glass",
+        seed=2, checkpoint_seconds=0.0, watch=lambda _: unit(folder),
+    )  # fmt: skip
+    keep(folder / "end.npz", positions=made.atoms.positions, log=made.log.drop(columns="stage").to_numpy())
+
+
+def keep(path: Path, **arrays: np.ndarray) -> None:
+    """Arrays in a file that is there whole or not at all."""
+    temporary = path.with_name("kept.npz.part")
+    with temporary.open("wb") as stream:
+        np.savez(stream, **arrays)
+    temporary.replace(path)
+
+
+def graph_study(folder: Path) -> None:
+    """A study of a hopping graph; a unit is a row of its tables."""
+    kmc.write_graph(ring(), folder / "graph.json")
+    (folder / "study.toml").write_text(
+        'seed = 3\n[graph]\nfile = "graph.json"\n[transport]\ntemperatures = [500, 700, 900]\nwalkers = 200\n'
+        "hops = 20000\n[carriers]\ncounts = [4]\nhops = 300000\n"
+    )
+
+    def progress(_: str, done: int, total: int) -> None:
+        if done > started:
+            unit(folder)
+
+    started = len(list((folder / "run" / "rows").glob("*.json")))
+    study = read_study(folder / "study.toml")
+    run_graph_study(study, folder / "study.toml", folder / "run", progress=progress)
+
+
 CONFIG = """
 guest = "Cu"
 seed = 3
@@ -248,6 +300,9 @@ WORKS = {
     "search": Work(search_landscape, ("network.json",), at_risk=1),
     "bands": Work(bands, ("bands.json",), at_risk=1),
     "walk": Work(walk, ("windings400.npy", "durations400.npy", "windings700.npy", "durations700.npy"), 1),
+    "dynamics": Work(dynamics, ("end.npz", "run.iontraj"), at_risk=2),
+    "quench": Work(quench, ("end.npz", "glass/quenched.json", "glass/quench.iontraj"), at_risk=2),
+    "graph study": Work(graph_study, ("run/diffusivity.csv", "run/carriers.csv", "run/summary.json"), 1),
     "road": Work(road, tuple(f"run/{name}" for name in ROAD), at_risk=1),
 }
 

@@ -13,15 +13,23 @@ import pytest
 from ase.build import bulk
 
 import kmc
+from iondiff.dynamics import Protocol, quench_series, random_packing
 from iondiff.errors import RunError
+from iondiff.graph_study import run_graph_study
+from iondiff.potentials import StillingerWeber
 from iondiff.processes import dask_executor
 from iondiff.sampling import draw_points, label_points
+from iondiff.studies import read_study
 
 distributed = pytest.importorskip(
     "distributed", reason="Dask is not installed: pip install 'diffusion-network[dask]'"
 )
 
 pytestmark = pytest.mark.filterwarnings("default")  # Dask's own warnings are not ours to mend
+QUICK = Protocol(
+    melt_K=4000.0, final_K=1000.0, rate_K_per_s=1e16, melt_ps=0.4, most_melt_ps=6.0, anneal_ps=0.1, every=50,
+    melted_A=0.4, relax_eV_A=0.1,
+)  # fmt: skip
 TEACHER = """
 import time
 from ase.calculators.emt import EMT
@@ -127,6 +135,43 @@ def test_labels_and_sweeps_on_a_local_cluster(cluster, metal, points, local, tmp
         exact = kmc.sweep(ring, [400, 600, 800], executor=executor)
     pd.testing.assert_frame_equal(there, kmc.sweep(ring, [400, 600, 800], **options), check_exact=True)
     pd.testing.assert_frame_equal(exact, kmc.sweep(ring, [400, 600, 800]), check_exact=True)
+
+
+def test_bands_and_studies_on_a_local_cluster(cluster, tmp_path, load_beside, undisturbed):
+    """What a run and its shorter sisters send to an executor comes back as if it had been done here."""
+    from iondiff import stages_network
+    from iondiff.config import read_config
+    from iondiff.stage_context import Context
+
+    works = load_beside("long_work")
+    finished = undisturbed("road")[0]
+    for name in ("dask", "here"):
+        (tmp_path / name).mkdir()
+        for file in ("potential.nnp", "host.extxyz", "network.json"):
+            (tmp_path / name / file).write_bytes((finished / "run" / file).read_bytes())
+    kmc.write_graph(works.ring(), tmp_path / "graph.json")
+    (tmp_path / "study.toml").write_text(
+        '[graph]\nfile = "graph.json"\n[transport]\ntemperatures = [500, 700]\nwalkers = 100\nhops = 5000\n'
+    )
+    config, study = read_config(finished / "config.toml"), read_study(tmp_path / "study.toml")
+    with distributed.Client(cluster) as client:
+        executor = client.get_executor()
+        for name, door in (("dask", executor), ("here", None)):
+            stages_network.bands(Context(config, tmp_path / name, None, lambda *_: None, executor=door))
+            run_graph_study(study, tmp_path / "study.toml", tmp_path / f"{name}-graph", executor=door)
+        glasses = [
+            quench_series(
+                random_packing({"Si": 16}, density_g_cm3=2.3, seed=1), StillingerWeber(), [QUICK],
+                tmp_path / f"{name}-glass", samples=2, seed=4, executor=door,
+            )
+            for name, door in (("dask", executor), ("here", None))
+        ]  # fmt: skip
+    assert (tmp_path / "dask" / "bands.json").read_bytes() == (tmp_path / "here" / "bands.json").read_bytes()
+    rows = [(tmp_path / f"{name}-graph" / "diffusivity.csv").read_bytes() for name in ("dask", "here")]
+    assert rows[0] == rows[1]
+    for there, here in zip(*glasses, strict=True):
+        assert there.energy_eV == here.energy_eV
+        assert (there.atoms.positions == here.atoms.positions).all()
 
 
 def test_a_killed_worker_of_separate_processes(root, teacher, metal, points, local, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-FAST, SLOW = 18, 620  # mutations of each kind
+FAST, SLOW = 18, 400  # mutations of each kind
 SECONDS = 20
 MEMORY = 512 << 20  # bytes
 TOKENS = (

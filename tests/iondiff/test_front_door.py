@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -16,8 +17,10 @@ from iondiff.config import RunConfig, read_config
 from iondiff.errors import IondiffError, RunError
 from iondiff.inspection import inspect
 from iondiff.planning import CALLS_A_LABEL, plan
-from iondiff.potentials import save
+from iondiff.potentials import load, save
 from iondiff.templates import guest_template, toml
+
+ELEMENTS = Path(__file__).parents[2] / "case_studies" / "elements"
 
 
 @pytest.fixture
@@ -141,3 +144,23 @@ def test_every_verb_has_an_example():
     for verb in verbs:
         text = runner.invoke(cli.app, [verb, "--help"]).stdout
         assert f"Example: diffusion-network {verb}" in text, verb
+        assert "--json" in text, verb
+
+
+def test_help_reads_like_a_table_of_contents():
+    text = CliRunner().invoke(cli.app, ["--help"]).stdout
+    places = [text.index(heading) for heading in cli.CONTENTS]
+    assert places == sorted(places)
+    for verbs in cli.CONTENTS.values():
+        for verb in verbs:
+            assert re.search(rf"\b{verb}\b", text[places[0] :]), verb
+
+
+def test_other_files_are_told_apart(study):
+    save(load(ELEMENTS / "Li.nnp"), study / "li.nnp")
+    found = inspect(study / "li.nnp")
+    assert (found.kind, found.facts["elements"], found.trouble) == ("potential", ["Li"], "")
+    (study / "d.csv").write_text("temperature,D\n300,1e-9\n400,2e-9\n")
+    assert inspect(study / "d.csv").facts["temperatures_K"] == [300.0, 400.0]
+    (study / "d.csv").write_text("temperature,D\n300,much\n")
+    assert "not a number" in inspect(study / "d.csv").trouble

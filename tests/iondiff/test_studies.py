@@ -15,6 +15,7 @@ from iondiff import cli, graph_study
 from iondiff.errors import ConfigError, IondiffError
 from iondiff.inspection import inspect
 from iondiff.planning import plan_study
+from iondiff.stages_network import drop_impossible
 from iondiff.studies import DynamicsStudy, GraphStudy, keep_configuration, read_study
 from iondiff.templates import KINDS
 
@@ -93,6 +94,8 @@ def test_a_graph_study_agrees_with_itself_and_with_theory(graph_case):
     found = inspect(graph_case / "run")
     assert found.sound
     assert found.facts["stages"] == {"graph": "done"}
+    told = CliRunner().invoke(cli.app, ["report", str(graph_case / "run")])
+    assert "another kind" in str(told.exception)
 
 
 def test_rows_that_are_there_are_not_made_again(graph_case, monkeypatch):
@@ -205,3 +208,16 @@ def test_templates_are_of_their_models(tmp_path):
     for kind, model in (("kmc", GraphStudy), ("dense", DynamicsStudy)):
         (tmp_path / kind).write_text(KINDS[kind]())
         assert isinstance(read_study(tmp_path / kind), model)
+
+
+def test_a_hop_over_a_pass_below_its_site_is_left_out_and_no_other():
+    graph = nx.MultiDiGraph(schema="hopping-graph/1", cell=CELL, guest="Li")
+    for site, energy in ((0, 0.0), (1, 0.5)):
+        graph.add_node(site, position=[float(site), 0.0, 0.0], energy=energy)
+    for height, image in ((0.7, (0, 0, 0)), (0.4, (0, 0, 0)), (0.9, (1, 0, -1))):
+        back = [-x for x in image]
+        graph.add_edge(0, 1, barrier=height, prefactor=1e12, image=list(image))
+        graph.add_edge(1, 0, barrier=height - 0.5, prefactor=1e12, image=back)
+    assert drop_impossible(graph) == 2
+    assert graph.number_of_edges() == 4
+    kmc.validate(graph)

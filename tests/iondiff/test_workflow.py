@@ -120,6 +120,13 @@ def test_the_road_ends_with_a_network_and_a_report(finished):
         "evidence",
     }
     assert summary["teacher_max_path_error_eV"] is None
+    checks = json.loads((finished / "checks.json").read_text())
+    assert [row["hops"] for row in checks["hops"]] == sorted({row["hops"] for row in checks["hops"]})
+    assert checks["labels"][0]["labels"] <= checks["labels"][-1]["labels"]
+    # One walker carries the current of all: what each look at the walk says agrees within its errors.
+    first, last = checks["hops"][-2], checks["hops"][-1]
+    assert abs(first["D"] - last["D"]) < 6 * (first["D_error"] + last["D_error"])
+    assert checks["extrapolation"]["looked_at"] == summary["n_sites"] + summary["n_hops"] // 2
     assert (finished / "report.html").stat().st_size > 1_000_000
     assert not list(finished.rglob("*.tmp"))
 

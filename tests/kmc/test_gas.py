@@ -17,6 +17,10 @@ def _not_compiled(barrier, before, after):
     return str(barrier) + "eV"
 
 
+def _repel(distance):
+    return 0.05 / distance
+
+
 def sigmas(estimate, expected):
     return (np.asarray(estimate.value) - expected) / np.asarray(estimate.error)
 
@@ -114,6 +118,7 @@ def test_the_dilute_limit_is_the_exact_tensor(graphs):
     run = kmc.simulate_gas(graph, 1, T, n_hops=1_000_000, seed=6, replicas=2)
     found = kmc.tracer_diffusivity(run, tensor=True)
     assert np.abs(sigmas(found, exact)).max() < 4
+    assert np.array_equal(found.value, kmc.charge_diffusivity(run, tensor=True).value)
     assert kmc.haven_ratio(run).value == 1.0
     assert abs(sigmas(kmc.charge_diffusivity(run), np.trace(exact) / 3)) < 4
     weights = kmc.occupation(graph, T).to_numpy()
@@ -283,6 +288,22 @@ def test_the_same_bits_whatever_the_threads_and_processes(graphs):
     assert np.array_equal(alone.durations[0], one.durations[0])
 
 
+@pytest.mark.slow
+def test_the_same_bits_on_a_dask_cluster(graphs):
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra 'dask')")
+    graph = graphs.disordered(10, seed=1)
+    system = {"replicate": (2, 2, 2), "n_hops": 4000, "seed": 3, "replicas": 3, "interactions": _repel}
+    system |= {"cutoff": 3.0, "barrier_rule": lambda barrier, before, after: barrier + 0.3 * (after - before)}
+    here = kmc.simulate_gas(graph, 20, T, **system)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        there = kmc.simulate_gas(graph, 20, T, executor=client.get_executor(), **system)
+    for name in ("durations", "moved", "squares", "occupied", "sites", "made", "energy"):
+        assert np.array_equal(getattr(here, name), getattr(there, name))
+
+
 def test_species_with_graphs_of_their_own(graphs):
     """Of two kinds on one lattice, the one with higher barriers is slower; all together obey exclusion."""
     fast, slow = (graphs.lattice(np.eye(3) * 2.0, [(0, 0, 0)], [2.0], barrier=b) for b in (0.25, 0.35))
@@ -347,6 +368,10 @@ def test_equilibration_is_seen_and_cut(graphs):
         ({"n_carriers": 28}, "do not fit"),
         ({"n_carriers": 27}, "leave a site empty"),
         ({"n_carriers": None, "occupancy": 1.5}, "occupancy is 1.5"),
+        ({"n_carriers": None, "occupancy": 0}, "no carrier"),
+        ({"n_carriers": None, "occupancy": 1}, "leave a site empty"),
+        ({"n_carriers": {}}, "at least one species"),
+        ({"threads": 0}, "threads is 0"),
         ({"temperature": -1}, "temperature is -1"),
         ({"temperature": None}, "no temperature"),
         ({"replicate": (2, 2)}, "replicate is"),
@@ -357,6 +382,13 @@ def test_equilibration_is_seen_and_cut(graphs):
         ({"clock": "wall"}, "clock is 'wall'"),
         ({"interactions": [0.1], "algorithm": "null-event"}, "choose 'active'"),
         ({"interactions": lambda r: r}, "cutoff="),
+        ({"interactions": 0.1}, r"like \[0.1\]"),
+        ({"interactions": "coulomb"}, r"like \[0.1\]"),
+        ({"interactions": {}}, "at least one pair"),
+        ({"interactions": lambda r: 1 / 0, "cutoff": 3.0}, "cannot be evaluated"),
+        ({"cutoff": 3.0}, "no interactions"),
+        ({"charge": "x"}, "charge is 'x'"),
+        ({"source": 0.5}, "source is 0.5"),
         ({"interactions": lambda r: np.nan * r, "cutoff": 3.0}, "finite"),
         ({"interactions": [0.1], "barrier_rule": "guess"}, "barrier_rule is 'guess'"),
         ({"interactions": [0.1], "barrier_rule": _not_compiled}, "cannot be compiled"),
