@@ -96,7 +96,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
                 rows["occupancy"], rows[kind], rows[f"{kind}_error"], marker="o", capsize=2, label=label
             )
             unsure = rows[rows["note"].str.len() > 0]
-            above.plot(unsure["occupancy"], unsure[kind], "o", mfc="w", mec="0.5", zorder=3)
+            above.plot(unsure["occupancy"], unsure[kind], "o", color="0.5", mfc="w", zorder=3)
         sigma = rows["conductivity"]
         below.errorbar(
             rows["occupancy"], sigma, rows["conductivity_error"], marker="o", capsize=2, color="C2"
