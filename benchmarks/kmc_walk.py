@@ -1,6 +1,6 @@
 """How long does a hop take? The package's walk beside a naive and a hand-vectorised C loop, in one run.
 
-python -m benchmarks.kmc_walk [--largest 1000000]
+python -m benchmarks.kmc_walk [--smallest 29] [--largest 1000000]
 
 Prints CPU nanoseconds a hop on one core (best of several runs), and last one JSON line.
 """
@@ -133,11 +133,13 @@ def row(n: int, libraries: dict[str, ctypes.CDLL | None]) -> dict[str, float | i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smallest", type=int, default=29)
     parser.add_argument("--largest", type=int, default=1_000_000)
-    largest = parser.parse_args().largest
+    asked = parser.parse_args()
+    sizes = [n for n in (29, 1_000, 10_000, 100_000, 1_000_000) if asked.smallest <= n <= asked.largest]
     with tempfile.TemporaryDirectory() as folder:
         libraries = {name: compiled(name, folder) for name in ("naive_walk", "vector_walk")}
-        rows = [row(n, libraries) for n in (29, 1_000, 10_000, 100_000, 1_000_000) if n <= largest]
+        rows = [row(n, libraries) for n in sizes]
     columns = (
         "sites",
         "hops_a_site",

@@ -137,26 +137,30 @@ def _at_length(part: Component, blocks: Blocks, spread: Floats, *, tensor: bool)
         bias=bias,
         harmless=bool(np.all(axis_bias <= HARMLESS_BIAS * axis_error)),
         relative_bias=float(relative.max()),
-        events=min(_effective_number(axes), _effective_number(durations.sum(axis=1)[:, None, None])),
+        events=min(_effective_number(axes), _effective_number(_units(durations)[:, None])),
         seconds=duration * blocks.unit,
         freedom=freedom,
     )
 
 
 def _ratio(squares: Floats, durations: Floats) -> tuple[Floats, Floats, float]:
-    """Σ squares / 2 Σ durations over blocks (walkers, n), its standard error and degrees of freedom.
-
-    Walkers are independent without any doubt, blocks of one walker almost: enough walkers are taken as the
-    units.
-    """
-    by_walker = len(durations) >= ENOUGH_WALKERS
-    each = squares.sum(axis=1) if by_walker else squares.reshape((-1, *squares.shape[2:]))
-    time = durations.sum(axis=1) if by_walker else durations.ravel()
+    """Σ squares / 2 Σ durations over blocks (walkers, n), its standard error and degrees of freedom."""
+    each, time = _units(squares), _units(durations)
     mean = each.sum(axis=0) / (2.0 * time.sum())
     left = each - 2.0 * np.multiply.outer(time, mean)
     n = len(each)
     error = np.sqrt((left**2).sum(axis=0) * n / max(n - 1, 1)) / (2.0 * time.sum())
     return mean, error, float(max(n - 1, 1))
+
+
+def _units(blocks: Floats) -> Floats:
+    """What counts as one measurement, (units, ...).
+
+    Walkers are independent without any doubt, blocks of one walker almost: enough walkers are the units.
+    """
+    by_walker = len(blocks) >= ENOUGH_WALKERS
+    units: Floats = blocks.sum(axis=1) if by_walker else blocks.reshape((-1, *blocks.shape[2:]))
+    return units
 
 
 def _effective_number(values: Floats) -> float:

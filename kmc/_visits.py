@@ -86,3 +86,34 @@ def walk_with_visits(
             durations[w, block] = clock
             ends[w, block] = word & ROW_MASK
         words[w], states[w] = word, state
+
+
+@njit(cache=True, nogil=True)
+def arrive_with_visits(
+    table: Any,
+    words: Any,
+    keys: Any,
+    states: Any,
+    is_target: Any,
+    most_hops: int,
+    plan: Any,
+    member: Any,
+    start: Any,
+    times: Any,
+) -> Any:
+    """As `kmc._clocked.arrive`; `plan`, `member` and `start` as in `stay`."""
+    count, spent = scratch(plan)
+    for w in range(len(words)):
+        word, key, state = words[w], keys[w], states[w]
+        clock, hops = 0.0, 0
+        while not is_target[word & ROW_MASK]:
+            if hops >= most_hops:
+                return False
+            word, time, state = stay(table, word, key, state, plan, member, start, count, spent)
+            clock += time
+            state += ADVANCE
+            bits = fold(state, state ^ key)
+            word = choose(table, slot_of(word, bits), word, bits)
+            hops += 1
+        times[w] = clock
+    return True

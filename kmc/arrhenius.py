@@ -37,7 +37,7 @@ class NotConvergedWarning(UserWarning):
 
 def sweep(
     graph: Graph | Network,
-    temperatures: Iterable[float],
+    temperatures: Iterable[float] | float,
     *,
     method: str = "exact",
     executor: Executor | None = None,
@@ -74,7 +74,8 @@ def sweep(
     """
     if method not in METHODS:
         raise GraphError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
-    chosen = [check_temperature(t) for t in np.atleast_1d(np.asarray(list(temperatures), dtype=object))]
+    given = list(temperatures) if isinstance(temperatures, Iterable) else [temperatures]
+    chosen = [check_temperature(t) for t in given]
     if not chosen:
         raise GraphError("no temperatures were given; list at least one, in K")
     network = graph if isinstance(graph, Network) else compile_graph(graph)

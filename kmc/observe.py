@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from kmc import _clocked
+from kmc import _clocked, _visits
 from kmc.estimate import Estimate
 from kmc.exact import Component, percolating_components, solve_rates
 from kmc.network import Floats, Graph, GraphError, Integers, Network, compile_graph
 from kmc.passage import mean_first_passage, site_indices
 from kmc.rates import Rates, hop_rates
 from kmc.superbasin import walked_hops
-from kmc.walkers import count_of, run_parts, streams, tables
+from kmc.walkers import count_of, member_rows, run_parts, streams, tables
 
 #: Walkers times instants that are remembered at most, and hops that one walker may need.
 REMEMBER = 20_000_000
@@ -242,6 +242,8 @@ def first_passage_times(
 ) -> Floats:
     """Times after which walkers from `source` first stand on one of `targets` (in any cell): (n_walkers,), s.
 
+    Groups of sites among which they would flicker are left in one hop, with the duration that the whole visit has.
+
     Raises
     ------
     GraphError
@@ -255,15 +257,22 @@ def first_passage_times(
     if not np.isfinite(means[begin]):
         raise GraphError(f"no target can be reached from {source!r}; check that a chain of hops leads there")
     rates = hop_rates(network, temperature, **options)
-    table, words, row, _, _ = tables(rates, walked_hops(rates, (), superbasins=False))
+    apart = np.zeros(network.n_sites, dtype=bool)
+    apart[end] = True
+    hops = walked_hops(rates, (), superbasins=True, drawn=True, apart=apart)
+    table, words, row, _, _ = tables(rates, hops)
     is_target = np.zeros(len(table) // 4, dtype=bool)
     is_target[row[end]] = True
     keys, states, _ = streams(seed, n_walkers)
     at, times, finished = np.full(n_walkers, words[begin]), np.zeros(n_walkers), []
 
     def part(mine: slice) -> None:
-        arrays = (at[mine], keys[mine], states[mine], is_target, MOST_HOPS, times[mine])
-        finished.append(_clocked.arrive(table, *arrays))
+        arrays = (at[mine], keys[mine], states[mine], is_target, MOST_HOPS)
+        if hops.escapes is None:
+            finished.append(_clocked.arrive(table, *arrays, times[mine]))
+        else:
+            visits = (hops.escapes, member_rows(hops, table, row), words)
+            finished.append(_visits.arrive_with_visits(table, *arrays, *visits, times[mine]))
 
     run_parts(part, n_walkers, threads)
     if not all(finished):

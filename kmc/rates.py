@@ -161,7 +161,10 @@ def _field_energy(network: Network, field: Sequence[float] | Floats | None, char
     """Energy (m,), eV, that the field gives to the carrier over each whole hop; None without a field."""
     if field is None:
         return None
-    vector = np.asarray(field, dtype=np.float64)
+    try:
+        vector = np.asarray(field, dtype=np.float64)
+    except (TypeError, ValueError):
+        vector = np.zeros(0)
     if vector.shape != (3,) or not np.isfinite(vector).all() or not np.isfinite(charge):
         raise GraphError(
             f"field is {field!r}, charge {charge!r}; wanted three finite numbers in V/Å and a charge in e"

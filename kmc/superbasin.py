@@ -77,7 +77,12 @@ class WalkedHops:
 
 
 def walked_hops(
-    rates: Rates, components: Sequence[Component], *, superbasins: bool, drawn: bool = False
+    rates: Rates,
+    components: Sequence[Component],
+    *,
+    superbasins: bool,
+    drawn: bool = False,
+    apart: Any = None,
 ) -> WalkedHops:
     """The hops of a walk, superbasins removed if asked for.
 
@@ -89,10 +94,13 @@ def walked_hops(
         Whether there are to be any.
     drawn
         Visits take random times; else mean ones.
+    apart
+        (n,), sites that stay out of all groups; then every other site may be in one, whether its component percolates
+        or not, and windings are not counted. None: those of the components may.
     """
     network = rates.network
     windings = np.zeros((network.n_hops, 3), dtype=np.int64)
-    walked = np.zeros(network.n_hops, dtype=bool)
+    walked = np.full(network.n_hops, apart is not None)
     flow = rates.log_conductances.copy()
     for part in components:
         windings[part.hops] = part.windings
@@ -104,10 +112,13 @@ def walked_hops(
                 flow[part.hops] = np.log(occupied[network.source[part.hops]]) + rates.log_rates[part.hops]
     group = np.full(network.n_sites, -1, dtype=np.int64)
     if superbasins:
-        group = _choose_groups(network, flow, walked & ~windings.any(axis=1), drawn=drawn)
+        may_be_inside = walked & ~windings.any(axis=1)
+        if apart is not None:
+            may_be_inside &= ~(apart[network.source] | apart[network.target])
+        group = _choose_groups(network, flow, may_be_inside, drawn=drawn)
     same = (group[network.source] >= 0) & (group[network.source] == group[network.target])
     inside = same & ~windings.any(axis=1)
-    if drawn and inside.any() and not _is_worthwhile(flow[walked], inside[walked]):
+    if drawn and apart is None and inside.any() and not _is_worthwhile(flow[walked], inside[walked]):
         group[:], inside[:] = -1, False
     outside = np.nonzero(~inside)[0]
     entered = np.full(network.n_sites, -np.inf)

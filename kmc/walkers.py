@@ -156,10 +156,10 @@ def simulate(
     components = tuple(percolating_components(rates))
     if not components:
         return _nobody(rates, clock, n_hops, seed)
-    if n_walkers < 2 * len(components):
+    if n_walkers < len(components):
         raise GraphError(
             f"n_walkers is {n_walkers}, but {len(components)} disconnected parts of the graph percolate; "
-            f"take at least {2 * len(components)}"
+            "take at least one for each"
         )
     exact = clock == "exponential"
     hops = walked_hops(rates, components, superbasins=superbasins, drawn=exact)

@@ -44,6 +44,8 @@ class Certificate:
     surface_error, surface_error_rms, gradient_error_rms, sampled_points:
         largest and root mean square differences of surface and landscape at fresh random points below the
         cap.
+    surface_tolerance:
+        the largest difference, eV, that was wanted; the statement warns where it is exceeded.
     """
 
     complete: bool
@@ -63,6 +65,7 @@ class Certificate:
     boxes: int = 0
     evaluations: int = 0
     seconds: float = field(default=0.0, compare=False)
+    surface_tolerance: float = 1e-3
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
@@ -89,6 +92,11 @@ class Certificate:
             f"{1e3 * self.gradient_error_rms:.3g} meV/Å). The smallest |curvature| is "
             f"{self.smallest_curvature:.3g} eV/Å².",
         ]
+        if not self.surface_error <= self.surface_tolerance:
+            lines.append(
+                f"The surface is not within {1e3 * self.surface_tolerance:.3g} meV of the landscape everywhere: where "
+                "it is not, as along walls and kinks, it may hide points or have some of its own."
+            )
         return "\n".join(lines)
 
 
@@ -155,6 +163,7 @@ def certify(
         surface_error_rms=error.rms,
         gradient_error_rms=error.gradient_rms,
         sampled_points=error.points,
+        surface_tolerance=fit.tolerance,
         energy_cap=float(cap),
         boxes=sweep.boxes,
         evaluations=evaluate.evaluations,

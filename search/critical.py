@@ -17,6 +17,7 @@ MAX_BOXES = 3_000_000
 SOFTEST = 1e-4
 # Curvatures are taken for at least this share of the largest, so that flat directions throw no point far.
 _FLOOR = 1e-5
+_LEAST = 1e-13  # eV/Å²
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _quasi_newton(
 def _solve(hessian: Floats, gradient: Floats) -> Floats:
     """Newton steps with curvatures kept away from zero, so that flat directions do not throw points far."""
     values, vectors = np.linalg.eigh(hessian)
-    floor = np.maximum(_FLOOR * np.abs(values).max(axis=1, keepdims=True), 1e-300)
+    floor = np.maximum(_FLOOR * np.abs(values).max(axis=1, keepdims=True), _LEAST)
     safe = np.where(np.abs(values) < floor, np.where(values < 0, -floor, floor), values)
     return np.asarray(np.einsum("nij,nj->ni", vectors, np.einsum("nji,nj->ni", vectors, gradient) / safe))
 
@@ -195,7 +196,7 @@ def follow(
         energy, gradient = evaluate(x[todo], stage="follow")
         values, vectors = np.linalg.eigh(hessians(evaluate, x[todo]))
         slope = np.einsum("nji,nj->ni", vectors, gradient)
-        floor = np.maximum(_FLOOR * np.abs(values).max(axis=1, keepdims=True), 1e-300)
+        floor = np.maximum(_FLOOR * np.abs(values).max(axis=1, keepdims=True), _LEAST)
         step = -np.einsum("nij,nj->ni", vectors, sign * slope / np.maximum(np.abs(values), floor))
         length = np.linalg.norm(step, axis=1)
         x[todo] += step * np.minimum(1.0, longest / np.maximum(length, 1e-300))[:, None]

@@ -123,6 +123,10 @@ def test_impossible_tables(table, message):
         kmc.fit_arrhenius(pd.DataFrame(table))
 
 
+def test_one_temperature_needs_no_list(graphs):
+    assert kmc.sweep(graphs.chain([0.2]), temperatures=300)["temperature"].tolist() == [300.0]
+
+
 def test_impossible_sweeps(graphs):
     graph = graphs.chain([0.2])
     with pytest.raises(kmc.GraphError, match="no temperatures"):
@@ -154,12 +158,13 @@ def test_two_temperatures_are_printed_without_an_error(graphs):
     assert str(fit).startswith("0.3700 eV (two temperatures, no error)")
 
 
-def test_a_cluster_sweeps_as_one_process_does(graphs):
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_cluster_sweeps_as_one_process_does(graphs, processes):
     distributed = pytest.importorskip("distributed", reason="the cluster needs the extra 'dask'")
     graph = graphs.chain([0.3, 0.35])
     options = {"temperatures": [500, 700], "method": "walk", "n_walkers": 50, "n_hops": 2000, "seed": 1}
     cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2 if processes else 1, threads_per_worker=1, processes=processes, dashboard_address=":0"
     )
     with cluster, distributed.Client(cluster) as client:
         far = kmc.sweep(graph, executor=client.get_executor(), **options)

@@ -155,3 +155,14 @@ def test_threads_and_interruptions_change_no_bit(graphs, tmp_path, options):
         for name in ("windings", "durations", "spreads", "ends"):
             assert np.array_equal(getattr(one, name), getattr(other, name))
     assert (one.hops.group >= 0).any()
+
+
+def test_passages_through_superbasins_have_the_exact_mean(graphs):
+    """Three rare exits of 1e10 hops each: the plain walk would hop for hours."""
+    graph = pairs_of_wells(graphs, fast=0.03, slow=0.63)
+    exact = kmc.mean_first_passage(graph, 300.0, [4])[0]
+    times = kmc.first_passage_times(graph, 300.0, 0, [4], n_walkers=1000, seed=1)
+    assert abs(times.mean() - exact) < 4 * times.std() / np.sqrt(1000)
+    # Of many exits, each as likely to go either way: spread out, and all but exponential from its quarter on.
+    late = times[times > np.quantile(times, 0.25)] - np.quantile(times, 0.25)
+    assert stats.kstest(late / late.mean(), "expon").pvalue > 1e-4

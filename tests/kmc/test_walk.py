@@ -87,6 +87,13 @@ def test_many_components_are_judged_together(graphs):
     assert abs(estimate.value - expected) < 4 * estimate.error
 
 
+def test_one_walker_is_enough(graphs):
+    graph = graphs.chain([0.3, 0.35, 0.25], energies=[0.0, 0.05, 0.1])
+    exact = np.trace(kmc.diffusion_tensor(graph, 600.0)) / 3
+    estimate = kmc.tracer_diffusivity(kmc.simulate(graph, 600.0, n_walkers=1, n_hops=100_000, seed=2))
+    assert abs(estimate.value - exact) < 4 * estimate.error < exact
+
+
 def test_very_cold_walks_stay_within_a_float(graphs):
     graph = graphs.disordered(29, seed=1, spread=1.0, site_spread=0.3)
     expected = np.trace(kmc.diffusion_tensor(graph, 20.0)) / 3  # 1e-257 cm²/s

@@ -29,6 +29,8 @@ GOOD = Cosines(4.0 * np.eye(3), [0.1, 0.1, 0.1])
             "three finite lattice vectors",
         ),
         (Broken(lambda _: 1 / 0), "division by zero"),
+        (Broken(lambda p: (np.cos(p).sum(axis=1), np.ones((len(p), 3)))), "gradients are not those of"),
+        (Broken(lambda p: (np.where(p[:, 0] > 3.9, np.nan, 1.0), 0 * p)), "flat"),
         (object(), "without `cell`"),
     ],
 )
