@@ -1,14 +1,15 @@
-"""Metrics of all glasses, a figure and the tables of README.md, from the structures in glasses/ and nothing else.
+"""Metrics of all glasses, figures and the tables of README.md, from the structures in glasses/ and nothing else.
 
 python -m case_studies.amorphous_silicon.tables
 
-Writes results.csv (one row a glass), averages.csv (one row a model, size and rate), amorphous_silicon.svg and
-distances.svg, and prints the tables.
+Writes results.csv (one row a glass), averages.csv (one row a model, size and rate), amorphous_silicon.svg,
+distances.svg and the tables of README.md, which it prints.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ SHOWN = {
     "rings_5": ("share of 5-rings", 3),
 }
 KEYS = ["model", "atoms", "rate_K_per_s"]
+ERRORS = ("energy_meV_atom", "force_eV_A", "stress_GPa")
 
 
 def reports() -> dict[tuple[str, int, float], tuple[list[Atoms], GlassReport]]:
@@ -143,6 +145,25 @@ def table_of(mean: pd.DataFrame, size: int) -> str:
     return "\n".join(lines)
 
 
+def errors_table() -> str:
+    """Test errors of the networks, from the records of their trainings."""
+    lines = ["| learnt from | energy, meV/atom | force, eV/Å | stress, GPa |", "|---|---|---|---|"]
+    for teacher in ("T3", "SW"):
+        test = json.loads((HERE / f"{teacher}.json").read_text(encoding="utf-8"))["errors"]["test"]
+        cells = [f"{test[key]['mae']:.3g} ({test[key]['rmse']:.3g})" for key in ERRORS]
+        lines.append("| " + " | ".join([teacher, *cells]) + " |")
+    return "Mean absolute errors on the test structures (in brackets: root mean square).\n\n" + "\n".join(
+        lines
+    )
+
+
+def insert(text: str, name: str, content: str) -> str:
+    """Text with what stands between a pair of comments replaced."""
+    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    head, tail = text.split(first, maxsplit=1)[0], text.split(last)[1]
+    return f"{head}{first}\n\n{content}\n\n{last}{tail}"
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     found = reports()
@@ -151,12 +172,16 @@ def main() -> None:
     write_atomically(HERE / "averages.csv", mean.round(5).to_csv(index=False))
     draw(mean, HERE / "amorphous_silicon.svg")
     draw_distances(found, HERE / "distances.svg")
-    for size in sorted(mean["atoms"].unique()):
-        print(f"\n{size} atoms\n\n{table_of(mean, size)}")
-    warned = single[single["warnings"].notna()]
-    for _, row in warned.iterrows():
+    tables = [
+        f"{size} atoms\n\n{table_of(mean, size)}" for size in sorted(mean["atoms"].unique(), reverse=True)
+    ]
+    for _, row in single[single["warnings"].notna()].iterrows():
         name = f"{row['model']}, {row['atoms']} atoms, {row['rate_K_per_s']:.0e} K/s, sample {row['sample']}"
-        print(f"\n{name}: {row['warnings']}")
+        tables.append(f"{name}: {row['warnings']}")
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    text = insert(insert(text, "errors", errors_table()), "tables", "\n\n".join(tables))
+    write_atomically(HERE / "README.md", text)
+    print("\n\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the six potentials say about their crystals. Lattice, elasticity, vacancies, phonons, heat.
 
-python -m case_studies.elements.checks [Si Ge ...] [--data ../shared/data/mlearn]
+python -m case_studies.elements.checks [Si Ge ...] [--only vacancy hot] [--data ../shared/data/mlearn]
 
 For each element: lattice constant (Å), elastic constants with atoms relaxed (GPa), formation energy and
 migration barrier of a vacancy (eV; the band by `search.neb`), lowest and highest frequency of all phonons
@@ -40,6 +40,7 @@ CRYSTALS = {
 }  # fmt: skip
 """Crystal, a first guess of the lattice constant (Å), cubic cells along each edge of the vacancy's supercell."""
 
+CHECKS = ("elastic", "phonons", "vacancy", "hot")
 MELTING_K = {"Si": 1687.0, "Ge": 1211.0, "Li": 454.0, "Mo": 2896.0, "Cu": 1358.0, "Ni": 1728.0}
 
 
@@ -196,7 +197,7 @@ def phonons(element: str, a: float, calculator: Any, repeat: int = 4, step: floa
 
 
 def hot_crystal(
-    element: str, a: float, calculator: Any, steps: int = 2000, timestep_fs: float = 1.0
+    element: str, a: float, calculator: Any, steps: int = 1000, timestep_fs: float = 1.0
 ) -> dict[str, float]:
     """Does the potential hold when the crystal melts? Energies are conserved, no two atoms fall into each other.
 
@@ -225,15 +226,20 @@ def hot_crystal(
     }  # fmt: skip
 
 
-def check(element: str, data: Path | None) -> dict[str, Any]:
+def check(element: str, data: Path | None, which: list[str]) -> dict[str, Any]:
     calculator = load(HERE / f"{element}.nnp").calculator(extrapolation="ignore")
     a = lattice_constant(element, calculator)
-    row: dict[str, Any] = {"lattice_A": a, "elastic_GPa": elastic_constants(element, a, calculator)}
-    if data is not None and (data / f"{element}_train.extxyz.gz").exists():
-        row["elastic_of_the_strained_cells_GPa"] = elasticity_of_the_data(element, data, calculator)
-    row["phonons"] = phonons(element, a, calculator)
-    row["vacancy"] = vacancy(element, a, calculator)
-    row["hot"] = hot_crystal(element, a, calculator)
+    row: dict[str, Any] = {"lattice_A": a}
+    if "elastic" in which:
+        row["elastic_GPa"] = elastic_constants(element, a, calculator)
+        if data is not None and (data / f"{element}_train.extxyz.gz").exists():
+            row["elastic_of_the_strained_cells_GPa"] = elasticity_of_the_data(element, data, calculator)
+    if "phonons" in which:
+        row["phonons"] = phonons(element, a, calculator)
+    if "vacancy" in which:
+        row["vacancy"] = vacancy(element, a, calculator)
+    if "hot" in which:
+        row["hot"] = hot_crystal(element, a, calculator)
     return row
 
 
@@ -241,21 +247,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("elements", nargs="*", default=list(CRYSTALS))
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data" / "mlearn")
+    parser.add_argument("--only", nargs="*", default=list(CHECKS), choices=list(CHECKS))
     arguments = parser.parse_args()
     path = HERE / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for element in arguments.elements or CRYSTALS:
-        row = check(element, arguments.data if arguments.data.exists() else None)
-        results[element] = {**results.get(element, {}), "properties": row}
+        row = check(element, arguments.data if arguments.data.exists() else None, arguments.only)
+        # Read anew: a training beside this may have written.
+        results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = results.setdefault(element, {}).get("properties", {})
+        results[element]["properties"] = {**known, **row}
         write_json(path, results)
-        c, v, p = row["elastic_GPa"], row["vacancy"], row["phonons"]
-        print(
-            f"{element}: a {row['lattice_A']:.3f} Å, C11 {c['C11']:.0f}, C12 {c['C12']:.0f}, C44 {c['C44']:.0f} GPa; "
-            f"vacancy {v['formation_eV']:.2f} eV, barrier {v['migration_eV']:.3f} eV; phonons "
-            f"{p['lowest_THz']:.2f} to {p['highest_THz']:.2f} THz", flush=True,
-        )  # fmt: skip
-        if "elastic_of_the_strained_cells_GPa" in row:
-            print(f"    strained cells: {json.dumps(row['elastic_of_the_strained_cells_GPa'])}")
+        print(f"{element}: {json.dumps(row)}", flush=True)
 
 
 if __name__ == "__main__":

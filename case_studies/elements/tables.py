@@ -30,19 +30,21 @@ DFT = {
 
 def errors(results: dict) -> str:
     lines = [
-        "| | validation: energy MAE / RMSE, meV/atom | force MAE / RMSE, eV/Å "
-        "| best of the paper's three: energy RMSE | force RMSE | CPU minutes |",
-        "|---|---|---|---|---|---|",
+        "| | held out | energy MAE / RMSE, meV/atom | NNP, SNAP, qSNAP: RMSE | force MAE / RMSE, eV/Å "
+        "| NNP, SNAP, qSNAP: RMSE | CPU minutes |",
+        "|---|---|---|---|---|---|---|",
     ]
     for element, published in PUBLISHED.items():
-        if "errors" not in results.get(element, {}):
+        row = results.get(element, {})
+        if "errors" not in row:
             continue
-        table = results[element]["errors"]["validation"]
+        table = row["errors"]["validation"]
         e, f = table["energy_meV_atom"], table["force_eV_A"]
+        whose = "in turn" if row.get("validation") == "held out in turn" else "once"
         lines.append(
-            f"| {element} | {e['mae']:.2f} / {e['rmse']:.2f} | {f['mae']:.4f} / {f['rmse']:.4f} | "
-            f"{min(p[0] for p in published)} | {min(p[1] for p in published)} | "
-            f"{results[element]['cpu_seconds_of_epochs'] / 60:.0f} |"
+            f"| {element} | {table['structures']}, {whose} | {e['mae']:.2f} / {e['rmse']:.2f} | "
+            f"{', '.join(str(p[0]) for p in published)} | {f['mae']:.4f} / {f['rmse']:.4f} | "
+            f"{', '.join(str(p[1]) for p in published)} | {row['cpu_seconds_of_epochs'] / 60:.1f} |"
         )
     return "\n".join(lines)
 
@@ -57,27 +59,31 @@ def properties(results: dict) -> str:
         row = results.get(element, {}).get("properties")
         if row is None:
             continue
-        c, v, p = row["elastic_GPa"], row["vacancy"], row["phonons"]
+        c, v, p = row["elastic_GPa"], row.get("vacancy"), row["phonons"]
+        hole = (f"{v['formation_eV']:.2f}", f"{v['migration_eV']:.2f}") if v else ("not computed",) * 2
         cells = row.get("elastic_of_the_strained_cells_GPa", {})
         pairs = (
             [f"{cells[k]['C11']:.0f}, {cells[k]['C44']:.0f}" for k in ("dft", "potential")] if cells else []
         )
         lines.append(
             f"| {element} | {row['lattice_A']:.3f} ({a}) | {c['C11']:.0f}, {c['C12']:.0f}, {c['C44']:.0f} "
-            f"({c11}, {c12}, {c44}) | {v['formation_eV']:.2f} ({formation}) | {v['migration_eV']:.2f} ({migration}) | "
+            f"({c11}, {c12}, {c44}) | {hole[0]} ({formation}) | {hole[1]} ({migration}) | "
             f"{p['lowest_THz']:.2f} to {p['highest_THz']:.2f} | [{'; '.join(pairs)}] |"
         )
     return "\n".join(lines)
 
 
 def heat(results: dict) -> str:
+    """Empty where no crystal was heated."""
     lines = [
         "| | mean temperature, K | largest change of the energy, meV/atom | closest two atoms, Å |",
         "|---|---|---|---|",
     ]
     for element in DFT:
         row = results.get(element, {}).get("properties", {}).get("hot")
-        if row is not None:
+        if row is None:
+            lines.append(f"| {element} | not computed | | |")
+        else:
             lines.append(
                 f"| {element} | {row['temperature_K']:.0f} | {row['largest_energy_change_meV_atom']:.1f} | "
                 f"{row['closest_A']:.2f} |"

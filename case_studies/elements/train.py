@@ -47,9 +47,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes; the potential is the same")
     arguments = parser.parse_args()
     path = HERE / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for element in arguments.elements or ELEMENTS:
         row = train_one(element, arguments.data, arguments.output, arguments.workers)
+        results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         results[element] = {**results.get(element, {}), **row}
         write_json(path, results)
 

@@ -159,8 +159,8 @@ def melt_quench(
     atoms
         A crystal's supercell or a :func:`iondiff.dynamics.random_packing`.
     potential
-        As of :func:`iondiff.dynamics.run`. Close encounters of the hot melt need a potential that repels: add a core
-        with :class:`iondiff.potentials.classical.SumPotential` to one that was not trained there.
+        As of :func:`iondiff.dynamics.run`; `atoms.calc` when None. Close encounters of the hot melt need a potential
+        that repels: add a core with :class:`iondiff.potentials.Hybrid` to one that was not trained there.
     protocol
         What is done.
     folder
@@ -179,6 +179,7 @@ def melt_quench(
     MDUnstable, HostError, PotentialError
         As of :func:`iondiff.dynamics.run`.
     """
+    potential = atoms.calc if potential is None else potential  # later stages begin with atoms that have none
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ensemble = as_ensemble(protocol.ensemble)

@@ -30,11 +30,12 @@ BLOCK = 4096  # atoms whose gradients are held at a time
 @inner
 def _atom(
     i, places, positions, cell, species, first, index, image, integers, reals, work, whole, wide, net,
-    functions, energies, gradients, begin,
+    functions, energies, gradients, begin, strain,
 ):  # fmt: skip
     """Mean energy of atom i over the members, and its gradient by the places of its neighbours.
 
-    `gradients` is one array for the mean, or with it one a member.
+    `gradients` is one array for the mean, or with it one a member. `strain` becomes the derivative of the mean
+    by the strain.
     """
     element = integers[integers[ELEMENTS] + species[i]]
     forward(
@@ -90,12 +91,33 @@ def _atom(
                 for member in range(n_members):
                     total += gradients[member + 1, m, a]
                 gradients[0, m, a] = total / n_members
+    _strain(i, begin, positions, cell, first, index, image, gradients[0], strain)
     return mean
 
 
 @inner
-def _scatter(start, stop, positions, cell, first, index, image, gradients, forces, virial):
-    """Forces and virial from the gradients of atoms start to stop, in the order of the list."""
+def _strain(i, begin, positions, cell, first, index, image, gradients, strain):
+    """Derivative of one atom's energy by the strain, (9,): places of the neighbours times gradients."""
+    for q in range(9):
+        strain[q] = 0.0
+    for m in range(first[i], first[i + 1]):
+        j = index[m]
+        g = gradients[m - first[i] + begin]
+        a = float(image[m, 0])
+        b = float(image[m, 1])
+        c = float(image[m, 2])
+        x = positions[j, 0] - positions[i, 0] + (a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0])
+        y = positions[j, 1] - positions[i, 1] + (a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1])
+        z = positions[j, 2] - positions[i, 2] + (a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2])
+        for k in range(3):
+            strain[k] += x * g[k]
+            strain[3 + k] += y * g[k]
+            strain[6 + k] += z * g[k]
+
+
+@inner
+def _scatter(start, stop, first, index, gradients, forces):
+    """Forces from the gradients of atoms start to stop, in the order of the list."""
     origin = first[start]
     for i in range(start, stop):
         f0 = 0.0
@@ -112,24 +134,24 @@ def _scatter(start, stop, positions, cell, first, index, image, gradients, force
             forces[j, 0] -= g0
             forces[j, 1] -= g1
             forces[j, 2] -= g2
-            a = float(image[m, 0])
-            b = float(image[m, 1])
-            c = float(image[m, 2])
-            x = positions[j, 0] - positions[i, 0] + (a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0])
-            y = positions[j, 1] - positions[i, 1] + (a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1])
-            z = positions[j, 2] - positions[i, 2] + (a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2])
-            virial[0, 0] += x * g0
-            virial[0, 1] += x * g1
-            virial[0, 2] += x * g2
-            virial[1, 0] += y * g0
-            virial[1, 1] += y * g1
-            virial[1, 2] += y * g2
-            virial[2, 0] += z * g0
-            virial[2, 1] += z * g1
-            virial[2, 2] += z * g2
         forces[i, 0] += f0
         forces[i, 1] += f1
         forces[i, 2] += f2
+
+
+@inner
+def _gather(start, stop, first, index, atom_energies, strains, gradients, forces, virial, member_forces):
+    """What atoms start to stop add to the structure, in the order of the atoms; their energy."""
+    energy = 0.0
+    for i in range(start, stop):
+        energy += atom_energies[i]
+        for a in range(3):
+            for b in range(3):
+                virial[a, b] += strains[i - start, 3 * a + b]
+    _scatter(start, stop, first, index, gradients[0], forces)
+    for member in range(member_forces.shape[0]):
+        _scatter(start, stop, first, index, gradients[member + 1], member_forces[member])
+    return energy
 
 
 @inner
@@ -163,7 +185,7 @@ def run_serial(
     n = positions.shape[0]
     parts = 1 + member_forces.shape[0]
     places, work, whole, wide, net, gradients = _room(sample, 1, parts, positions, first, integers)
-    nowhere = np.zeros((3, 3))
+    strains = np.empty((min(n, BLOCK), 9))
     member_forces[:] = 0.0
     forces[:] = 0.0
     virial[:] = 0.0
@@ -174,14 +196,11 @@ def run_serial(
             atom_energies[i] = _atom(
                 i, places, positions, cell, species, first, index, image, integers, reals,
                 work[0], whole[0], wide[0], net[0], functions, energies, gradients, first[i] - first[start],
+                strains[i - start],
             )  # fmt: skip
-            energy += atom_energies[i]
-        _scatter(start, stop, positions, cell, first, index, image, gradients[0], forces, virial)
-        for member in range(member_forces.shape[0]):
-            _scatter(
-                start, stop, positions, cell, first, index, image, gradients[member + 1],
-                member_forces[member], nowhere,
-            )  # fmt: skip
+        energy += _gather(
+            start, stop, first, index, atom_energies, strains, gradients, forces, virial, member_forces
+        )
     return energy
 
 
@@ -195,7 +214,7 @@ def run_parallel(
     n_threads = max(integers[THREADS], 1)
     parts = 1 + member_forces.shape[0]
     places, work, whole, wide, net, gradients = _room(sample, n_threads, parts, positions, first, integers)
-    nowhere = np.zeros((3, 3))
+    strains = np.empty((min(n, BLOCK), 9))
     member_forces[:] = 0.0
     forces[:] = 0.0
     virial[:] = 0.0
@@ -207,16 +226,11 @@ def run_parallel(
                 atom_energies[i] = _atom(
                     i, places, positions, cell, species, first, index, image, integers, reals,
                     work[t], whole[t], wide[t], net[t], functions, energies, gradients,
-                    first[i] - first[start],
+                    first[i] - first[start], strains[i - start],
                 )  # fmt: skip
-        for i in range(start, stop):
-            energy += atom_energies[i]
-        _scatter(start, stop, positions, cell, first, index, image, gradients[0], forces, virial)
-        for member in range(member_forces.shape[0]):
-            _scatter(
-                start, stop, positions, cell, first, index, image, gradients[member + 1],
-                member_forces[member], nowhere,
-            )  # fmt: skip
+        energy += _gather(
+            start, stop, first, index, atom_energies, strains, gradients, forces, virial, member_forces
+        )
     return energy
 
 

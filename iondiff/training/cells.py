@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
+from scipy.spatial import cKDTree
 
 from iondiff.training.dataset import Labelled
 
@@ -76,23 +77,38 @@ def _translations(s: Labelled) -> list[tuple[np.ndarray, np.ndarray]]:
     """Vectors (3,), Å, that move the structure onto itself, with the atom each atom arrives at, (n,)."""
     atoms = s.atoms
     cell = atoms.cell.array
-    inverse = np.linalg.inv(cell)
+    places = atoms.positions @ np.linalg.inv(cell)
+    tree = cKDTree(_inside(places), boxsize=1.0)
     found = []
     for j in np.flatnonzero(atoms.numbers == atoms.numbers[0]):
-        vector = atoms.positions[j] - atoms.positions[0]
-        targets = np.empty(len(atoms), dtype=np.int64)
-        for i in range(len(atoms)):
-            d = (atoms.positions - atoms.positions[i] - vector) @ inverse
-            distance = np.linalg.norm((d - np.round(d)) @ cell, axis=1)
-            k = int(np.argmin(distance))
-            alike = atoms.numbers[k] == atoms.numbers[i] and s.atom_weights[k] == s.atom_weights[i]
-            pushed = np.abs(s.forces[k] - s.forces[i])
-            if distance[k] > _SAME_PLACE or not alike or np.nanmax([0.0, *pushed]) > _SAME_FORCE:
-                break
-            targets[i] = k
-        else:
-            found.append((vector, targets))
+        vector = places[j] - places[0]
+        if not _arrives(tree.query(_inside(places[-1:] + vector))[1], places, vector, s, [-1]):
+            continue
+        targets = tree.query(_inside(places + vector))[1]
+        if _arrives(targets, places, vector, s, slice(None)):
+            found.append((vector @ cell, targets))
     return found
+
+
+def _inside(places: np.ndarray) -> np.ndarray:
+    """Fractional coordinates in [0, 1)."""
+    wrapped = places - np.floor(places)
+    return np.where(wrapped >= 1.0, 0.0, wrapped)
+
+
+def _arrives(
+    targets: np.ndarray, places: np.ndarray, vector: np.ndarray, s: Labelled, which: slice | list[int]
+) -> bool:
+    """Whether atoms `which`, moved by a fractional vector, lie on `targets`, which are like them."""
+    d = places[targets] - places[which] - vector
+    distance = np.linalg.norm((d - np.round(d)) @ s.atoms.cell.array, axis=1)
+    pushed = np.abs(s.forces[targets] - s.forces[which])
+    return bool(
+        distance.max() <= _SAME_PLACE
+        and (s.atoms.numbers[targets] == s.atoms.numbers[which]).all()
+        and (s.atom_weights[targets] == s.atom_weights[which]).all()
+        and not (pushed > _SAME_FORCE).any()
+    )
 
 
 def _lattice(translations: np.ndarray, cell: np.ndarray, volume: float) -> np.ndarray | None:

@@ -45,6 +45,8 @@ class Training:
         Reference and predicted energies of every structure.
     warnings
         What a person should look at.
+    derivatives_GB
+        Stored derivatives of the symmetry functions; more than `memory_budget_GB` were kept in a file.
     """
 
     potential: HDNNP | Committee
@@ -53,6 +55,7 @@ class Training:
     members: list[dict[str, Any]]
     parity: dict[str, list[Any]]
     warnings: list[str] = field(default_factory=list)
+    derivatives_GB: float = 0.0
 
 
 def train(
@@ -125,6 +128,7 @@ def train(
         ],
         results.parity(*everything),
         messages,
+        sum(d.derivatives.nbytes for d in setup.described) / 1e9,
     )  # fmt: skip
     if folder is not None:
         _write(training, results.force_parity(*everything), config, folder)
@@ -156,6 +160,8 @@ def _task(config: TrainingConfig, setup: Setup, member: int) -> str:
     """What a checkpoint must have been made for: every number that decides where the training ends."""
     digest = hashlib.sha256()
     settings = config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
+    if config.optimiser.kind != "adamw":  # only its schedule knows the last epoch; the others may go on
+        del settings["optimiser"]["epochs"]
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for which in setup.data.of_member(member):
         digest.update(np.array(which).tobytes())
@@ -212,6 +218,7 @@ def _write(training: Training, forces: dict[str, list[Any]], config: TrainingCon
             "worst_atoms": training.worst_atoms,
             "members": [{k: v for k, v in m.items() if k != "history"} for m in training.members],
             "warnings": training.warnings,
+            "derivatives_GB": round(training.derivatives_GB, 6),
             "written": time.strftime("%Y-%m-%d"),
         },
     )

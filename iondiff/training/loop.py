@@ -26,6 +26,7 @@ from iondiff.training.problem import Importance, Problem
 from iondiff.training.settings import TrainingConfig
 
 _CHECKPOINT_SECONDS = 5.0
+_DONE = "all epochs done"
 
 
 @dataclass
@@ -105,7 +106,7 @@ def train_member(
     optimiser = make_optimiser(config, problem, train, importances[0], weights, seed)
     best, status = weights, Progress()
     if checkpoint is not None:
-        status, best = _resume(checkpoint, task, optimiser, best) or (status, best)
+        status, best = _resume(checkpoint, task, optimiser, best, config.optimiser.epochs) or (status, best)
     written = time.monotonic()
     while not status.stopped and status.epoch < config.optimiser.epochs:
         started = time.process_time()
@@ -129,7 +130,7 @@ def train_member(
             elif status.epoch - status.best_epoch >= config.optimiser.patience:
                 status.stopped = f"no better validation loss in {config.optimiser.patience} epochs"
         if status.epoch == config.optimiser.epochs and not status.stopped:
-            status.stopped = "all epochs done"
+            status.stopped = _DONE
         if checkpoint is not None and (status.stopped or time.monotonic() - written > _CHECKPOINT_SECONDS):
             _write(checkpoint, task, optimiser, best, status)
             written = time.monotonic()
@@ -177,9 +178,12 @@ def _write(path: Path, task: str, optimiser: Optimiser, best: np.ndarray, status
 
 
 def _resume(
-    path: Path, task: str, optimiser: Optimiser, like: np.ndarray
+    path: Path, task: str, optimiser: Optimiser, like: np.ndarray, epochs: int
 ) -> tuple[Progress, np.ndarray] | None:
-    """Status and best weights of a checkpoint; None if it is absent, damaged or of another training."""
+    """Status and best weights of a checkpoint; None if it is absent, damaged or of another training.
+
+    One that ended at fewer epochs than there are now is to go on; one that went further is of no use.
+    """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             header: dict[str, Any] = json.loads(archive["header"].tobytes().decode())
@@ -188,6 +192,10 @@ def _resume(
             state = {name[6:]: archive[name] for name in archive.files if name.startswith("state_")}
             best = archive["best"]
             status = Progress(**header["status"])
+            if status.epoch > epochs:
+                return None
+            if status.stopped == _DONE and status.epoch < epochs:
+                status.stopped = ""
     except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile):
         return None
     restore(optimiser, state)

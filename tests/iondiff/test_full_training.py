@@ -274,6 +274,22 @@ def test_a_killed_training_ends_at_the_same_last_digit(tmp_path, kind):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["levenberg-marquardt", "kalman", "adamw", "l-bfgs"])
+def test_more_epochs_end_where_they_would_have_ended(tmp_path, kind):
+    """Raised epochs go on (AdamW, whose schedule changes, begins anew); lowered ones do not keep the surplus."""
+    data = structures(10)
+
+    def go(folder, epochs):
+        settings = config(optimiser={"kind": kind, "epochs": epochs})
+        return train(settings, None if folder is None else tmp_path / folder, structures=data)
+
+    go("a", 2)
+    longer = go("a", 4)
+    assert longer.members[0]["epochs"] == 4
+    assert longer.parity == go(None, 4).parity
+    assert go("a", 2).parity == go(None, 2).parity
+
+
 def test_a_damaged_checkpoint_is_begun_anew(tmp_path):
     settings, data = config(optimiser={"epochs": 2}), structures(8)
     first = train(settings, tmp_path, structures=data)
@@ -495,6 +511,29 @@ def test_stress_in_another_order_is_put_right():
         [stress[0], stress[1], stress[2], stress[5], stress[3], stress[4]]
     )
     np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
+
+
+def test_a_pulay_stress_is_put_right():
+    """The same eV an atom off at every volume, on the diagonal alone."""
+    for atoms in structures(3):
+        straight = label(atoms, DataSection(), "a").virial
+        pressure = 0.2 * len(atoms) / atoms.get_volume()
+        atoms.calc.results["stress"] = atoms.calc.results["stress"] + pressure * np.array([1, 1, 1, 0, 0, 0])
+        found = label(atoms, DataSection(virial_offset=-0.2), "a").virial
+        np.testing.assert_allclose(found, straight, atol=1e-12)
+
+
+def test_the_run_folder_has_the_name_of_the_configuration(tmp_path):
+    write(tmp_path / "data.extxyz", structures(10))
+    (tmp_path / "gold.toml").write_text(
+        "[data]\ntrain = ['data.extxyz']\nvalidation_fraction = 0.2\n[[descriptors.radial]]\ncount = 3\n"
+        "[[descriptors.angular]]\nzetas = [1]\nshifts = [2.0]\n[network]\nhidden = [3]\n[optimiser]\nepochs = 1\n"
+    )
+    subprocess.run(
+        [sys.executable, "-m", "iondiff", "train", str(tmp_path / "gold.toml")], check=True, cwd=tmp_path,
+        capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (tmp_path / "runs" / "gold" / "potential.nnp").exists()
 
 
 def test_the_command_trains(tmp_path):

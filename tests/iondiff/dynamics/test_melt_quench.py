@@ -17,7 +17,9 @@ from ase.neighborlist import neighbor_list
 from iondiff.analysis.structure import coordination, density, order
 from iondiff.dynamics import Protocol, melt_quench, quench_series, random_packing, relax
 from iondiff.errors import DynamicsError, HostError, PotentialError
+from iondiff.potentials import ZBL, Hybrid, load
 from iondiff.potentials.classical import StillingerWeber
+from iondiff.processes import dask_executor
 
 ROOT = Path(__file__).parents[3]
 FAST = Protocol(
@@ -211,3 +213,25 @@ def test_killed_in_every_stage_and_resumed(tmp_path):
         assert process.returncode == -signal.SIGKILL
     finish(launch(torn))
     assert (torn / "end").read_bytes() == (tmp_path / "whole" / "end").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Dask's own warnings are not ours to mend
+def test_dask_makes_the_same_glasses_as_processes_here(tmp_path):
+    """With a network and its core, as they have to travel."""
+    distributed = pytest.importorskip("distributed")
+    potential = Hybrid(load(ROOT / "case_studies" / "amorphous_silicon" / "T3.nnp"), ZBL("Si"))
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        dask_executor(cluster.scheduler_address) as executor,
+    ):
+        there = quench_series(
+            silicon(), potential, [FAST], tmp_path / "dask", samples=2, seed=1, executor=executor
+        )
+    here = quench_series(silicon(), potential, [FAST], tmp_path / "here", samples=2, seed=1, workers=2)
+    for one, other in zip(here, there, strict=True):
+        assert np.array_equal(one.atoms.positions, other.atoms.positions)
+        assert one.log.equals(other.log)
+    assert here[0].energy_eV != here[1].energy_eV
