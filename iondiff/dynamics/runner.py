@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from ase import Atoms, units
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from iondiff.dynamics import _checkpoint, _loop
+from iondiff.dynamics._arguments import Watch, check_numbers, extrapolation_watch, schedules
 from iondiff.dynamics._drivers import Driver, make_driver
 from iondiff.dynamics._integrators import (
     BAD_VOLUME,
@@ -32,81 +32,15 @@ from iondiff.dynamics._integrators import (
     pressure,
     volume,
 )
+from iondiff.dynamics._result import Run
 from iondiff.dynamics._setup import check_structure, make_rules, make_state, structure_digest
 from iondiff.dynamics.ensembles import Ensemble, as_ensemble
-from iondiff.dynamics.schedules import Ramp, as_ramp
+from iondiff.dynamics.schedules import Ramp
 from iondiff.dynamics.trajectory import Trajectory, TrajectoryWriter, make_header
 from iondiff.errors import DynamicsError, MDUnstable
-from iondiff.potentials import HDNNP
-from iondiff.potentials.calculator import PotentialCalculator
-from iondiff.potentials.committee import Committee
 
-Watch = Callable[[Atoms], str | None]
-
-_CHUNK_BYTES = 4 * 1024 * 1024  # of positions in a chunk of a trajectory
+_CHUNK_BYTES = 512 * 1024  # of positions in a chunk of a trajectory: what a torn end can lose
 _CALL_SECONDS = 0.3  # in compiled code without a look at the keyboard
-_LOWEST_PRESSURE = -1000.0  # GPa
-
-
-@dataclass(frozen=True)
-class Run:
-    """What came out of a run.
-
-    Attributes
-    ----------
-    atoms
-        Last configuration, unwrapped, with velocities.
-    log
-        Table: `step`, `time_ps`, `temperature_K`, `potential_eV`, `kinetic_eV`, `volume_A3`, `pressure_GPa`
-        (where the potential has one), `target_K`; and with a fixed cell `conserved_eV`: energy less the heat
-        of the thermostat, which an exact integrator would keep.
-    trajectory
-        The file, or None; `frames()` opens it.
-    steps
-        Steps done, those before a resumption included.
-    seconds
-        Wall time of this call.
-    neighbour_builds
-        How often the neighbour list was made; 0 with a calculator.
-    """
-
-    atoms: Atoms
-    log: pd.DataFrame
-    trajectory: Path | None
-    steps: int
-    seconds: float
-    neighbour_builds: int = 0
-
-    def frames(self) -> Trajectory:
-        """The trajectory, opened.
-
-        Raises
-        ------
-        DynamicsError
-            None was written.
-        """
-        if self.trajectory is None:
-            raise DynamicsError(
-                "this run wrote no trajectory; pass trajectory='run.iontraj' to iondiff.dynamics.run"
-            )
-        return Trajectory(self.trajectory)
-
-    @property
-    def drift_meV_per_atom_ps(self) -> float:  # noqa: N802 - the unit keeps its spelling
-        """Slope of the conserved energy: how much heat the time step makes.
-
-        Raises
-        ------
-        DynamicsError
-            The cell moved, or the log has fewer than three rows.
-        """
-        if "conserved_eV" not in self.log or len(self.log) < 3:
-            raise DynamicsError(
-                "an energy drift needs a fixed cell and at least three rows of log; use a longer run or "
-                "log_every"
-            )
-        slope = np.polyfit(self.log["time_ps"], self.log["conserved_eV"], 1)[0]
-        return float(slope) * 1000.0 / len(self.atoms)
 
 
 @dataclass
@@ -247,8 +181,8 @@ def run(
     watch
         Called with every frame; a sentence stops the run with it as the reason.
     max_extrapolations
-        Of an :class:`iondiff.potentials.HDNNP`: the run stops at a frame where more symmetry functions than
-        this (all atoms together) are outside the range of the training.
+        Of an :class:`iondiff.potentials.HDNNP` or a committee of them: the run stops at a frame where more
+        symmetry functions than this (all atoms together) are outside the range of the training.
     unstable_frames
         Extended XYZ for the last good and the offending configuration of a run that left its bounds, for
         labelling.
@@ -280,7 +214,7 @@ def run(
     driver = make_driver(potential, atoms, skin_A, rules_of.moves_cell)
     state = make_state(atoms, rules, float(rules.temperatures[0, 1]), seed)
     if max_extrapolations is not None:
-        watch = _extrapolation_watch(potential, atoms, max_extrapolations, watch)
+        watch = extrapolation_watch(potential, atoms, max_extrapolations, watch)
     job = _Job(
         atoms.copy(), driver, rules, state, rules_of, steps, every, log_every or every, [],
         keep_velocities=velocities, checkpoint_seconds=checkpoint_seconds, watch=watch,
@@ -303,49 +237,6 @@ def run(
         if job.writer is not None:
             job.writer.close()
     return job.result()
-
-
-def schedules(ensemble: Ensemble, temperature: Any, pressure_GPa: Any) -> tuple[Ramp, Ramp]:
-    """Temperature (K) and pressure (GPa) as ramps that fit the ensemble."""
-    if temperature is None and ensemble.thermostated:
-        raise DynamicsError(
-            f"thermostat {ensemble.thermostat!r} without a temperature; pass temperature=... in K"
-        )
-    lowest = 1e-6 if ensemble.thermostated else 0.0
-    warm = as_ramp("temperature", 0.0 if temperature is None else temperature, lowest)
-    if len(warm.points) > 1 and not ensemble.thermostated:
-        raise DynamicsError("a temperature ramp without a thermostat; choose an ensemble such as 'nvt'")
-    squeezed = as_ramp("pressure_GPa", 0.0 if pressure_GPa is None else pressure_GPa, _LOWEST_PRESSURE)
-    if not ensemble.moves_cell and any(value != 0.0 for _, value in squeezed.points):
-        raise DynamicsError("a pressure is given but the cell is fixed; choose an ensemble such as 'npt'")
-    return warm, squeezed
-
-
-def check_numbers(
-    timestep_fs: float, n_steps: int | None, every: int, log_every: int | None, precision_A: float, skin_A:
-    float, seed: int, *ramps: Ramp,
-) -> int:  # fmt: skip
-    """Refuse numbers that mean nothing; the number of steps, from a ramp where it is not given."""
-    for name, value in (("timestep_fs", timestep_fs), ("precision_A", precision_A), ("skin_A", skin_A)):
-        if not (isinstance(value, int | float | np.number) and math.isfinite(value) and value > 0):
-            raise DynamicsError(f"{name} is {value!r}; wanted a positive number")
-    if n_steps is None:
-        duration = max(ramp.duration_ps for ramp in ramps)
-        if duration <= 0:
-            raise DynamicsError(
-                "n_steps is not given, and no ramp says how long the run is; pass n_steps=..."
-            )
-        n_steps = math.ceil(duration * 1e3 / timestep_fs - 1e-9)
-    counts = [
-        ("n_steps", n_steps, 0),
-        ("every", every, 1),
-        ("log_every", log_every or every, 1),
-        ("seed", seed, 0),
-    ]
-    for name, value, least in counts:
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise DynamicsError(f"{name} is {value!r}; wanted a whole number of at least {least}")
-    return int(n_steps)
 
 
 def _open_files(
@@ -402,28 +293,6 @@ def _begin(job: _Job, path: Path | None, header: dict[str, Any]) -> None:
         job.writer = TrajectoryWriter(path, header)
         _write_frame(job)
     _save(job)
-
-
-def _extrapolation_watch(potential: Any, atoms: Atoms, most: int, other: Watch | None) -> Watch:
-    source = atoms.calc if potential is None else potential
-    source = source.potential if isinstance(source, PotentialCalculator) else source
-    if not isinstance(source, HDNNP | Committee):
-        raise DynamicsError(
-            f"max_extrapolations is given, but {type(source).__name__} has no symmetry functions; it needs "
-            "an HDNNP or a committee of them"
-        )
-
-    def look(frame: Atoms) -> str | None:
-        found = source.evaluate([frame])[0].extrapolations
-        if len(found) > most:
-            worst = max(found, key=lambda one: one.excess)
-            return (
-                f"step {frame.info['step']}: {len(found)} symmetry functions are outside the range of the "
-                f"training, more than {most}; the farthest: {worst}"
-            )
-        return None if other is None else other(frame)
-
-    return look
 
 
 def _only_beginning(path: Path) -> bool:

@@ -328,7 +328,8 @@ class Trajectory:
         parts = [chunk[field] for chunk in self.chunks((field,), start, stop)]
         if not parts:
             raise DynamicsError(
-                f"trajectory {self.path} has no frames from {start} to {stop}; it has {len(self)}"
+                f"trajectory {self.path} has no frames from {start} to {'its end' if stop is None else stop}; it "
+                f"has {len(self)}" + (f" ({self.damage})" if self.damage else "")
             )
         return np.concatenate(parts)
 

@@ -77,16 +77,16 @@ def test_lammps_dumps(tmp_path):
     assert found.value == pytest.approx(diffusivity(frames, timestep_ps=0.1, species="Li").value, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["t.extxyz", "run.lammpstrj"])
+@pytest.mark.parametrize("name", ["t.extxyz", "run.lammpstrj", "XDATCAR"])
 def test_a_truncated_file_is_used_as_far_as_it_is_whole(tmp_path, name):
     frames = frames_of()
     path = tmp_path / name
-    if name == "t.extxyz":
-        ase.io.write(path, frames)
-    else:
+    if name == "run.lammpstrj":
         lammps_dump(path, frames)
+    else:
+        ase.io.write(path, frames, format="vasp-xdatcar" if name == "XDATCAR" else None)
     text = path.read_text()
-    path.write_text(text[: int(len(text) * 0.8) + 20])
+    path.write_text(text[: int(len(text) * 0.8) + 250])
     symbols = frames[0].get_chemical_symbols()
     with pytest.warns(TrajectoryWarning, match=r"(\d+) whole frames before it are used, the rest is lost"):
         found = diffusivity(path, timestep_ps=0.1, species="Li", symbols=symbols)
@@ -94,6 +94,19 @@ def test_a_truncated_file_is_used_as_far_as_it_is_whole(tmp_path, name):
     whole = diffusivity(frames[:32], timestep_ps=0.1, species="Li")
     assert found.value == pytest.approx(whole.value, rel=1e-5)
     assert "damaged" in found.notes[0]
+
+
+@pytest.mark.parametrize("name", ["t.extxyz", "run.lammpstrj", "XDATCAR"])
+def test_a_number_that_lost_its_last_digits_is_not_used(tmp_path, name):
+    frames = frames_of()
+    path = tmp_path / name
+    if name == "run.lammpstrj":
+        lammps_dump(path, frames)
+    else:
+        ase.io.write(path, frames, format="vasp-xdatcar" if name == "XDATCAR" else None)
+    path.write_text(path.read_text().rstrip()[:-5])
+    with pytest.warns(TrajectoryWarning, match="39 whole frames before it are used"):
+        assert as_trajectory(path).n_frames == 39
 
 
 def test_long_files_stay_on_disk(tmp_path, monkeypatch):

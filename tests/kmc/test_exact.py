@@ -92,6 +92,19 @@ def test_one_site_hopping_to_its_own_images(graphs):
     np.testing.assert_allclose(D, expected, rtol=1e-12)
 
 
+def test_every_hop_is_undone_as_often_as_it_is_made(graphs):
+    """Detailed balance without a field; with one, currents flow and only what enters a site equals what leaves it."""
+    graph = graphs.disordered(30, seed=7)
+    network = kmc.compile_graph(graph)
+    for field in (None, [0.02, -0.01, 0.03]):
+        rates = np.exp(kmc.hop_rates(network, T, field=field).log_rates)
+        flow = kmc.solve(network, T, field=field).occupation[network.source] * rates
+        balanced = np.allclose(flow, flow[network.reverse], rtol=1e-11)
+        assert balanced == (field is None)
+        leaving = np.bincount(network.source, flow, 30)
+        np.testing.assert_allclose(np.bincount(network.target, flow, 30), leaving, rtol=1e-11)
+
+
 def test_biased_ring_of_derrida(graphs):
     """B. Derrida, J. Stat. Phys. 31, 433 (1983): drift and diffusion on a ring of random rates."""
     rng = np.random.default_rng(5)

@@ -35,6 +35,9 @@ def test_the_network_runs_compiled_and_as_a_calculator_alike(potential, atoms):
     assert compiled.neighbour_builds > 0
     unwrapped = run(atoms, potential.calculator(), "nvt", 1.0, **options)
     assert unwrapped.log.equals(compiled.log)
+    committee = run(atoms, Committee((potential,)).calculator(), "nvt", 1.0, **options)
+    assert committee.neighbour_builds > 0
+    assert np.abs(committee.atoms.positions - compiled.atoms.positions).max() < 1e-9
     driven = run(atoms, potential.calculator(extrapolation="warn"), "nvt", 1.0, **options)
     assert driven.neighbour_builds == 0
     assert np.abs(driven.atoms.positions - compiled.atoms.positions).max() < 1e-9
@@ -63,6 +66,9 @@ def test_a_run_stops_where_the_network_was_not_trained(potential, atoms, tmp_pat
             unstable_frames=tmp_path / "label.extxyz",
         )  # fmt: skip
     assert (tmp_path / "label.extxyz").exists()
+    both = Committee((potential, potential))
+    with pytest.raises(MDUnstable, match="symmetry functions are outside"):
+        run(squeezed, both, "nvt", 0.5, 5, 300.0, every=5, max_extrapolations=0, max_temperature=1e7)
     with pytest.raises(DynamicsError, match="needs an HDNNP"):
         run(bulk("Si"), StillingerWeber(), n_steps=1, temperature=300.0, max_extrapolations=3)
 
