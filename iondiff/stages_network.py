@@ -130,7 +130,20 @@ def band_rows(
             read_structure(folder / "host.extxyz"), guest=guest
         )
         graph = kmc.read_graph(folder / "network.json")
-    return [_band_row(hop, graph) for hop in search.neb.refine(landscape, graph, edges)]
+    return _refined(landscape, graph, edges)
+
+
+def _refined(landscape: GuestLandscape, graph: nx.MultiDiGraph, edges: list[Any]) -> list[dict[str, Any]]:
+    """Rows of the bands; a hop that has none on this landscape says why, and the others go on."""
+    try:
+        return [_band_row(hop, graph) for hop in search.neb.refine(landscape, graph, edges)]
+    except search.SearchError as error:
+        if len(edges) > 1:
+            return [row for edge in edges for row in _refined(landscape, graph, [edge])]
+        (source, target, key), data = edges[0], graph.edges[edges[0]]
+        named = {"source": source, "target": target, "key": key, "image": list(data["image"])}
+        numbers = {"barrier_eV": float(data["barrier"]), "band_barrier_eV": None, "difference_eV": None}
+        return [{**named, **numbers, "elementary": False, "converged": False, "reason": str(error)}]
 
 
 def _band_row(hop: Any, network: nx.MultiDiGraph) -> dict[str, Any]:

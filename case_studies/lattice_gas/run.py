@@ -81,7 +81,7 @@ def measure(hops: int) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """D and conductivity against occupancy, with error bars."""
+    """D and conductivity against occupancy, with error bars; hollow where the run cannot support a number."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -95,6 +95,8 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             above.errorbar(
                 rows["occupancy"], rows[kind], rows[f"{kind}_error"], marker="o", capsize=2, label=label
             )
+            unsure = rows[rows["note"].str.len() > 0]
+            above.plot(unsure["occupancy"], unsure[kind], "o", color="0.5", mfc="w", zorder=3)
         sigma = rows["conductivity"]
         below.errorbar(
             rows["occupancy"], sigma, rows["conductivity_error"], marker="o", capsize=2, color="C2"
@@ -110,6 +112,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     free = float(kmc.diffusion_tensor(uniform_lattice(), TEMPERATURE)[0, 0])
     c = np.linspace(0.0, 1.0, 101)
     axes[0, 1].plot(c, free * (1.0 - c), "k:", lw=1)
+    last = table[table["network"] == "uniform lattice"].iloc[-1]
+    unit = float(last["conductivity"] / (last["occupancy"] * last["D_charge"]))  # n q²/kT at c = 1
+    axes[1, 1].plot(c, unit * free * c * (1.0 - c), "k:", lw=1)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
