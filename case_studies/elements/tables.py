@@ -25,7 +25,7 @@ DFT = {
     "Li": (3.427, 15, 13, 11, 0.62, 0.06), "Mo": (3.168, 472, 158, 106, 2.70, 1.22),
     "Cu": (3.621, 173, 133, 88, 1.15, 0.79), "Ni": (3.508, 276, 159, 132, 1.49, 1.12),
 }  # fmt: skip
-"""DFT attributed to the paper (not checked): lattice constant (Å), C11, C12, C44 (GPa), a vacancy's formation and migration energy (eV)."""
+"""DFT attributed to the paper, not checked: a (Å); C11, C12, C44 (GPa); formation, migration of a vacancy (eV)."""
 
 
 def errors(results: dict) -> str:
