@@ -191,7 +191,7 @@ def _write_hessian(path):
 
 STATE = checkpoints.WalkState(
     3, np.arange(8, dtype=np.uint64), np.arange(8, dtype=np.uint64), np.ones((8, 4, 3), np.int64),
-    np.ones((8, 4)), np.zeros((8, 4), np.int64),
+    np.ones((8, 4)), np.ones((8, 4)), np.zeros((8, 4), np.int64),
 )  # fmt: skip
 
 
