@@ -44,8 +44,8 @@ def solve_driven(rates: Rates, part: Component) -> DrivenSolution:
     n = len(part.sites)
     if n > FACTOR_UP_TO:
         raise GraphError(
-            f"{n} connected sites without detailed balance; the exact solution ends at {FACTOR_UP_TO}, "
-            "walk them instead"
+            f"{n} connected sites without detailed balance (in a field, for example); their steady state, in which "
+            f"walks start too, is found for up to {FACTOR_UP_TO}: take a smaller cell"
         )
     network = rates.network
     local = np.empty(network.n_sites, dtype=np.int64)
