@@ -13,6 +13,7 @@ from search.vibrations import hessians
 
 MAX_DEPTH = 8
 MAX_BOXES = 3_000_000
+"""For surfaces of up to a million cells; larger ones may take three boxes a cell."""
 # Points softer than this share of their largest curvature are degenerate: not taken from doubtful places.
 SOFTEST = 1e-4
 # Curvatures are taken for at least this share of the largest, so that flat directions throw no point far.
@@ -51,10 +52,14 @@ def sweep_surface(surface: Surface, ceiling: float, progress: Progress | None = 
     cap = surface.transform.value(ceiling)
     slabs = surface.shape[0]
     counts = np.zeros(8, dtype=np.int64)
-    points, undecided, hard = np.empty((500_000, 3)), np.empty((10_000, 4)), np.empty((200_000, 3))
+    room = max(1.0, np.prod(surface.shape) / 1e6)  # a larger cell has as many more critical points
+    points, undecided, hard = (
+        np.empty((int(room * most), width)) for most, width in ((500_000, 3), (10_000, 4), (200_000, 3))
+    )
+    boxes = int(room * MAX_BOXES)
     for first in range(slabs):
         _cells.sweep(
-            surface.coefficients, cap, first, first + 1, MAX_DEPTH, MAX_BOXES, points, undecided, hard, counts
+            surface.coefficients, cap, first, first + 1, MAX_DEPTH, boxes, points, undecided, hard, counts
         )
         if counts[6]:
             raise SearchError(
