@@ -45,6 +45,8 @@ def transport(context: Context) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit = kmc.fit_arrhenius(exact)
+    # Two temperatures leave a straight line nothing to miss: its error is unknown, not infinite.
+    fit_error = float(fit.Ea_error) if np.isfinite(fit.Ea_error) else None
     middle = float(np.median(temperatures))
     training = read_record(context.folder / "training.json")
     spread = potential_uncertainty(
@@ -59,8 +61,8 @@ def transport(context: Context) -> None:
         context.folder / "transport.json",
         {
             "activation_energy_eV": float(fit.Ea),
-            "activation_energy_error_eV": float(np.hypot(fit.Ea_error, spread["activation_energy_eV"])),
-            "activation_energy_fit_error_eV": float(fit.Ea_error),
+            "activation_energy_error_eV": float(np.hypot(fit_error or 0.0, spread["activation_energy_eV"])),
+            "activation_energy_fit_error_eV": fit_error,
             "potential_uncertainty": spread,
             "D0_cm2_s": float(fit.D0),
             "activation_energy_exact_eV": {

@@ -137,6 +137,18 @@ def test_started_again_nothing_is_done_twice(case, finished):
     assert {path: path.stat().st_mtime_ns for path in finished.glob("*.nnp")} == before
 
 
+def test_two_temperatures_leave_the_error_of_the_fit_unknown(case, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    shutil.copy(case / "host.extxyz", tmp_path)
+    two = CONFIG.replace("[600, 800, 1000]", "[600, 1000]")
+    (tmp_path / "config.toml").write_text(two, encoding="utf-8")
+    run(tmp_path / "config.toml", folder, workers=0, until="transport")
+    transport = json.loads((folder / "transport.json").read_text())
+    assert transport["activation_energy_fit_error_eV"] is None
+    assert 0 < transport["activation_energy_error_eV"] < 10  # the potential's own
+
+
 def test_a_damaged_output_is_made_again(case, finished):
     expected = digests(finished)
     (finished / "network.json").write_text("{}", encoding="utf-8")
