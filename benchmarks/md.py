@@ -197,7 +197,11 @@ def drift(steps: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lammps", type=Path, default=os.environ.get("IONDIFF_LAMMPS"))
+    parser.add_argument(
+        "--lammps",
+        type=Path,
+        default=Path(os.environ["IONDIFF_LAMMPS"]) if "IONDIFF_LAMMPS" in os.environ else None,
+    )
     parser.add_argument("--drift-steps", type=int, default=100_000)
     parser.add_argument("--network", default="case_studies/elements/Si.nnp")
     parser.add_argument("--atoms", type=int, nargs="*", default=[64, 216, 1000])
@@ -217,7 +221,7 @@ def main() -> None:
             + ", ".join(f"{k} {v:.0f}" for k, v in row["ase_loop_us"].items())
         )
         if arguments.lammps:
-            row["lammps_step_us"] = of_lammps(atoms, arguments.lammps)
+            row["lammps_step_us"] = of_lammps(atoms, arguments.lammps.absolute())
             text = ", ".join(f"{k} {v:.0f}" for k, v in row["lammps_step_us"].items())
             print(f"{n:>6} {'LAMMPS, whole':>14} " + text)
         rows.append(row)
