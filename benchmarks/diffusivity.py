@@ -208,7 +208,7 @@ def interval(walk):
 """
 GEMDAT = """
 from gemdat import Trajectory
-from gemdat.metrics import TrajectoryMetrics
+from gemdat.metrics import TrajectoryMetricsStd
 from pymatgen.core import Lattice, Species
 def interval(walk):
     places = (walk + 0.5 * edge) / edge
@@ -216,9 +216,10 @@ def interval(walk):
         species=[Species("Li")] * walk.shape[1], coords=places, lattice=Lattice.cubic(edge).matrix,
         constant_lattice=True, time_step=1e-12, metadata={"temperature": 300},
     )
-    found = TrajectoryMetrics(whole).tracer_diffusivity(dimensions=3)
-    value, error = (float(found), 0.0) if not hasattr(found, "std_dev") else (found.n, found.std_dev)
-    return (value - 1.96 * error) * 1e4, (value + 1.96 * error) * 1e4
+    # Its error bar is the standard deviation over ten parts.
+    found = TrajectoryMetricsStd(whole.split(10)).tracer_diffusivity(dimensions=3)
+    half = 1.96 * found.std_dev
+    return (found.n - half) * 1e4, (found.n + half) * 1e4
 """
 OTHERS = {
     "kinisi": ("KINISI_PYTHON", KINISI),

@@ -195,6 +195,18 @@ def drift(steps: int) -> dict[str, float]:
     return result
 
 
+def drift_of_network(path: str, steps: int) -> dict[str, float]:
+    """The same of 64 atoms with the network, 1 fs: in double precision, and in single inside."""
+    network = load(path)
+    liquid = run(silicon(64), network, "nvt", 1.0, 2000, TEMPERATURE, every=10**6).atoms
+    result = {}
+    for precision in ("double", "mixed"):
+        potential = network.calculator(precision=precision)
+        log = run(liquid, potential, "nve", 1.0, steps, every=10**9, log_every=50)
+        result[precision] = log.drift_meV_per_atom_ps
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -203,6 +215,7 @@ def main() -> None:
         default=Path(os.environ["IONDIFF_LAMMPS"]) if "IONDIFF_LAMMPS" in os.environ else None,
     )
     parser.add_argument("--drift-steps", type=int, default=100_000)
+    parser.add_argument("--network-drift-steps", type=int, default=20_000)
     parser.add_argument("--network", default="case_studies/elements/Si.nnp")
     parser.add_argument("--atoms", type=int, nargs="*", default=[64, 216, 1000])
     arguments = parser.parse_args()
@@ -229,6 +242,9 @@ def main() -> None:
     print("ns/day of the network, 216 Si, 2 fs:", ", ".join(f"{k} {v:.3g}" for k, v in speed.items()))
     energy = drift(arguments.drift_steps) if arguments.drift_steps else {}
     print("drift of the energy, meV/atom/ps:", ", ".join(f"{k} {v:.2g}" for k, v in energy.items()))
+    steps = arguments.network_drift_steps
+    network = drift_of_network(arguments.network, steps) if arguments.network and steps else {}
+    print("the same with the network, 64 Si:", ", ".join(f"{k} {v:.2g}" for k, v in network.items()))
     report = {
         "benchmark": "md",
         "unit": "µs CPU a step, one thread",
@@ -236,6 +252,8 @@ def main() -> None:
         "network_ns_per_day": speed,
         "drift_steps": arguments.drift_steps,
         "drift_meV_per_atom_ps": energy,
+        "network_drift_steps": steps,
+        "network_drift_meV_per_atom_ps": network,
     }
     print(json.dumps(report))
 

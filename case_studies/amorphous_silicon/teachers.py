@@ -1,4 +1,4 @@
-"""The two teachers, and what they label: crystal, melt, quench and glass, from their own dynamics.
+"""The two teachers, and what they label: crystal, melt, quench, glass and random packings, from their own dynamics.
 
 python -m case_studies.amorphous_silicon.teachers [T3 SW] [--output runs/a-si]
 
@@ -17,7 +17,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 
-from iondiff.dynamics import Ramp, run
+from iondiff.dynamics import Ramp, random_packing, run
 from iondiff.potentials.classical import StillingerWeber
 from iondiff.potentials.tersoff import Tersoff
 
@@ -54,6 +54,14 @@ def liquids(teacher: Any, seed: int) -> Iterator[Atoms]:
         ramp = Ramp.rate(3000, 300, rate)
         steps = int(ramp.duration_ps * 1e3 / STEP_FS)
         yield from _frames(hot, teacher, "npt", ramp, 0.0, steps, max(1, steps // 80), seed + 30 + k)
+
+
+def packings(teacher: Any, seed: int) -> Iterator[Atoms]:
+    """Random packings, where quenches begin, and how the teacher melts them: a network must have seen them."""
+    for k, density in enumerate((2.0, 2.15, 2.3, 2.3, 2.45, 2.6)):
+        packed = random_packing({"Si": 64}, density, distances=2.1, seed=seed + 40 + k)
+        yield packed
+        yield from _frames(packed, teacher, "npt", 3000, 0.0, 200, 10, seed + 40 + k)
 
 
 def _frames(
@@ -93,7 +101,7 @@ def main() -> None:
     for name in arguments.teachers or TEACHERS:
         teacher = TEACHERS[name]
         for suffix, seed, every in (("", 0, 1), ("-test", 1000, 5)):
-            frames = [*crystals(seed), *liquids(teacher, seed)][::every]
+            frames = [*crystals(seed), *liquids(teacher, seed), *packings(teacher, seed)][::every]
             write(folder / f"{name}{suffix}.extxyz", [label(frame, teacher) for frame in frames])
             print(f"{name}{suffix}: {len(frames)} structures")
 

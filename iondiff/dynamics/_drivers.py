@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Protocol, runtime_checkable
 
+import numba
 import numpy as np
 from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
@@ -64,6 +65,7 @@ class CompiledDriver:
     has_pressure = True
 
     def __init__(self, potential: Compilable, atoms: Atoms, skin: float) -> None:
+        self.potential = potential
         self.kernel, integers, reals = potential.compiled()
         self.integers = np.ascontiguousarray(integers, dtype=np.int64)
         self.reals = np.ascontiguousarray(reals, dtype=np.float64)
@@ -84,9 +86,15 @@ class CompiledDriver:
         )
 
     def identity(self) -> str:
-        """Digest of the potential and the list."""
-        digest = hashlib.sha256(self.integers.tobytes() + self.reals.tobytes() + self.near.ranges.tobytes())
-        return digest.hexdigest()[:16]
+        """Digest of the potential and the list; the number of threads, which changes no bit, is left out."""
+        threads = numba.get_num_threads()
+        try:
+            numba.set_num_threads(1)
+            _, integers, reals = self.potential.compiled()
+        finally:
+            numba.set_num_threads(threads)
+        parts = np.asarray(integers, np.int64), np.asarray(reals, np.float64), self.near.ranges
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
     def begin(self, state: State) -> None:
         """Forces of the first configuration."""

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import bool_, float64, int64, njit, types, uint64
 
-from iondiff.dynamics._random import normal, sum_of_squares
+from iondiff.dynamics._random import fill_normal, normal, sum_of_squares
 
 NO_THERMOSTAT, LANGEVIN, BUSSI, NOSE_HOOVER = range(4)
 FIXED_CELL, ISOTROPIC, ANISOTROPIC, FLEXIBLE = range(4)
@@ -172,11 +172,15 @@ def _mix(state, rules, kT):
     """The O of Langevin: exact over a whole step."""
     keep = math.exp(-rules.reals[STEP] / rules.reals[TAU])
     before = kinetic_energy(state.velocities, rules.masses)
+    noise = np.empty(3 * int(rules.mobile.sum()))
+    fill_normal(state.random, noise)
+    at = 0
     for i in range(len(rules.masses)):
         if rules.mobile[i]:
             width = math.sqrt((1.0 - keep * keep) * kT / rules.masses[i])
             for c in range(3):
-                state.velocities[i, c] = keep * state.velocities[i, c] + width * normal(state.random)
+                state.velocities[i, c] = keep * state.velocities[i, c] + width * noise[at + c]
+            at += 3
     if rules.integers[STILL]:
         remove_drift(state.velocities, rules.masses)
     state.scalars[HEAT] += kinetic_energy(state.velocities, rules.masses) - before

@@ -81,6 +81,34 @@ def normal(state):
 
 
 @njit(cache=True)
+def fill_normal(state, out):
+    """What `normal` gives one by one, into `out` (n,): the words of the state stay in registers."""
+    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+    for i in range(len(out)):
+        total = s0 + s3
+        bits = ((total << _23) | (total >> _41)) + s0
+        shifted = s1 << _17
+        s2 ^= s0
+        s3 ^= s1
+        s1 ^= s2
+        s0 ^= s3
+        s2 ^= shifted
+        s3 = (s3 << _45) | (s3 >> _19)
+        layer = np.int64(bits & _LAYER)
+        x = float(bits >> _11) * _WIDTH[layer]
+        if x >= _INNER[layer]:
+            state[0], state[1], state[2], state[3] = s0, s1, s2, s3
+            x = _edge_of_layer(state, layer, x)
+            if x < 0.0:
+                out[i] = normal(state)
+                s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+                continue
+            s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+        out[i] = -x if bits & _SIGN else x
+    state[0], state[1], state[2], state[3] = s0, s1, s2, s3
+
+
+@njit(cache=True)
 def sum_of_squares(state, count):
     """Sum of squares of `count` normal numbers (Marsaglia and Tsang, ACM Trans. Math. Softw. 26, 363)."""
     if count < 8:

@@ -67,16 +67,21 @@ class Plan:
         return replace(self, integers=integers)
 
     def with_threads(self, threads: int) -> Plan:
-        """The same plan for so many threads; results do not depend on it."""
+        """The same plan for so many threads, or with 0 for Numba's number of them; results do not depend on it."""
         integers = self.integers.copy()
         integers[slot.THREADS] = threads
         return replace(self, integers=integers)
 
+    @property
+    def threads(self) -> int:
+        """How many threads a call takes now."""
+        return int(self.integers[slot.THREADS]) or numba.get_num_threads()
+
     def compiled(self) -> CompiledPotential:
         """Kernel and parameters, for compiled loops."""
-        mixed = bool(self.integers[slot.PRECISION])
-        kernel = _kernels_hdnnp.compiled_kernel(mixed, bool(self.integers[slot.THREADS] > 1))
-        return CompiledPotential(kernel, self.integers, self.reals)
+        plan = self.with_threads(self.threads)
+        kernel = _kernels_hdnnp.compiled_kernel(bool(plan.integers[slot.PRECISION]), plan.threads > 1)
+        return CompiledPotential(kernel, plan.integers, plan.reals)
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def compile(potential: HDNNP | Sequence[HDNNP], precision: str = "double") -> Pl
         ranges[0, e, : counts[e]] = element.scaling.minimum
         ranges[1, e, : counts[e]] = element.scaling.maximum
     plan = Plan(lead.species, lead.cutoff, integers, reals, counts, len(members), ranges[0], ranges[1])
-    return plan.with_threads(numba.get_num_threads()).with_precision(precision)
+    return plan.with_precision(precision)
 
 
 def _check_members(members: tuple[HDNNP, ...]) -> None:
@@ -248,12 +253,12 @@ def evaluate(
     first, index, image = neighbours or neighbour_table(
         positions, cell, np.asarray(pbc, dtype=np.bool_), plan.cutoff
     )
+    plan = plan.with_threads(1 if n < _ALONE else plan.threads)
     forces, atom_energies, virial = np.empty((n, 3)), np.empty(n), np.empty((3, 3))
     functions = np.empty((n, max(plan.n_functions)))
     members = np.empty((plan.n_members, n))
     each = np.empty((plan.n_members if member_forces and plan.n_members > 1 else 0, n, 3))
-    alone = n < _ALONE or plan.integers[slot.THREADS] == 1
-    run = _kernels_hdnnp.run_serial if alone else _kernels_hdnnp.run_parallel
+    run = _kernels_hdnnp.run_serial if plan.threads == 1 else _kernels_hdnnp.run_parallel
     energy = run(
         np.empty(0, np.float32 if plan.integers[slot.PRECISION] else np.float64), positions, cell, species,
         first, index, image, plan.integers, plan.reals, forces, atom_energies, virial, functions, members,

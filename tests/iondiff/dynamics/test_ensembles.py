@@ -8,7 +8,7 @@ from ase.build import bulk
 from scipy import stats
 
 from iondiff.dynamics import Ensemble, check_timestep, run
-from iondiff.dynamics._random import normal, random_state, sum_of_squares, uniform
+from iondiff.dynamics._random import fill_normal, normal, random_state, sum_of_squares, uniform
 from iondiff.potentials.classical import LennardJones, StillingerWeber
 
 EPSILON, SIGMA, MASS = 0.0103, 3.405, 39.948  # argon; * marks units of these
@@ -35,6 +35,14 @@ def test_random_numbers_have_their_distributions(count):
     assert stats.kstest(squares, "chi2", args=(count,)).pvalue > RARE
     tail = np.array([abs(normal(state)) > 3.6541 for _ in range(400_000)]).sum()
     assert stats.binomtest(int(tail), 400_000, 2 * stats.norm.sf(3.6541)).pvalue > RARE
+
+
+def test_a_block_of_normal_numbers_is_the_same_as_one_by_one():
+    one, block = random_state(7), random_state(7)
+    drawn = np.empty(100_000)  # some three thousand of them from the edges of layers
+    fill_normal(block, drawn)
+    assert np.array_equal(drawn, [normal(one) for _ in range(len(drawn))])
+    assert np.array_equal(one, block)
 
 
 @pytest.mark.parametrize("thermostat", ["bussi", "langevin", "nose-hoover"])

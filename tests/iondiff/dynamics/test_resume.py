@@ -8,12 +8,14 @@ import textwrap
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from ase.build import bulk
 
 from iondiff.dynamics import Trajectory, run
 from iondiff.errors import DynamicsError
+from iondiff.potentials import load
 from iondiff.potentials.classical import StillingerWeber
 
 ROOT = Path(__file__).parents[3]
@@ -141,3 +143,25 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
     (tmp_path / "a.iontraj.checkpoint").unlink()
     with pytest.raises(DynamicsError, match="exists already"):
         go(tmp_path, 100)
+
+
+def test_a_network_s_run_goes_on_with_another_number_of_threads(tmp_path):
+    potential = load(ROOT / "case_studies" / "elements" / "Si.nnp")
+    atoms = bulk("Si", cubic=True) * 2  # enough of them to wake the other threads
+
+    def go(n_steps, folder, threads):
+        before = numba.get_num_threads()
+        try:
+            numba.set_num_threads(threads)
+            return run(
+                atoms, potential, "nvt", 1.0, n_steps, 600.0, seed=1, every=10, trajectory=folder / "run"
+            )
+        finally:
+            numba.set_num_threads(before)
+
+    (tmp_path / "whole").mkdir()
+    whole = go(20, tmp_path / "whole", 1)
+    go(10, tmp_path, 1)
+    other = go(20, tmp_path, numba.config.NUMBA_NUM_THREADS)
+    assert np.array_equal(other.atoms.positions, whole.atoms.positions)
+    assert (tmp_path / "run").read_bytes() == (tmp_path / "whole" / "run").read_bytes()
