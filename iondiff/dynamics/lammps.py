@@ -23,6 +23,7 @@ from iondiff.dynamics.runner import check_numbers, schedules
 from iondiff.dynamics.schedules import Ramp
 from iondiff.errors import DynamicsError
 from iondiff.files import write_atomically
+from iondiff.potentials.committee import Committee
 from iondiff.potentials.compiled_calculator import species_indices
 
 _FTM2V = 1.0 / 1.0364269e-4  # eV/Å/amu in Å/ps², as `units metal` of LAMMPS rounds it
@@ -66,7 +67,8 @@ def export_lammps(
     atoms, ensemble, timestep_fs, n_steps, temperature, pressure_GPa, seed, every, fix_centre_of_mass
         As of :func:`iondiff.dynamics.run`; the velocities written are those it would begin with.
     potential
-        A potential with ``export_n2p2``, such as :class:`iondiff.potentials.HDNNP`; not needed with `pair`.
+        A potential with ``export_n2p2``: :class:`iondiff.potentials.HDNNP`, or a committee, whose mean becomes
+        ``pair_style hybrid/scaled`` over its members; not needed with `pair`.
     pair
         LAMMPS commands that define other interactions instead.
 
@@ -103,14 +105,10 @@ def export_lammps(
         if not isinstance(potential, _Exportable):
             raise DynamicsError(
                 f"potential {type(potential).__name__} has no n2p2 format that LAMMPS could read; export an "
-                "HDNNP, or pass pair=[...] with LAMMPS commands"
+                "HDNNP or a committee of them, or pass pair=[...] with LAMMPS commands"
             )
         potential.export_n2p2(directory / "potential")
-        pair = [
-            f"pair_style hdnnp {potential.cutoff + _MARGIN:.6f} dir potential/ showew no showewsum 1000 "
-            "maxew 100000 resetew yes cflength 1.0 cfenergy 1.0",
-            f"pair_coeff * * {' '.join(species)}",
-        ]
+        pair = _interactions(potential)
     write_atomically(directory / "structure.data", _data(atoms, state.velocities * _PS, species))
     script = _script(
         atoms, rules_of, pair, timestep_fs, every, seed, fix_centre_of_mass,
@@ -118,6 +116,26 @@ def export_lammps(
     )  # fmt: skip
     write_atomically(directory / "in.lammps", script)
     return directory / "in.lammps"
+
+
+def _interactions(potential: _Exportable) -> list[str]:
+    """Commands that read what `export_n2p2` wrote; of a committee the mean, by scaling each member."""
+    style = (
+        f"hdnnp {potential.cutoff + _MARGIN:.6f} dir {{}} showew no showewsum 1000 maxew 100000 resetew yes "
+        "cflength 1.0 cfenergy 1.0"
+    )
+    symbols = " ".join(potential.species)
+    if not isinstance(potential, Committee):
+        return ["pair_style " + style.format("potential/"), f"pair_coeff * * {symbols}"]
+    folders = [f"potential/member_{k + 1}/" for k in range(len(potential))]
+    if len(folders) == 1:
+        return ["pair_style " + style.format(folders[0]), f"pair_coeff * * {symbols}"]
+    share = f"{1.0 / len(folders):.17g}"
+    styles = " ".join(f"{share} {style.format(folder)}" for folder in folders)
+    return [
+        f"pair_style hybrid/scaled {styles}",
+        *(f"pair_coeff * * hdnnp {k + 1} {symbols}" for k in range(len(folders))),
+    ]
 
 
 def lammps_frame(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

