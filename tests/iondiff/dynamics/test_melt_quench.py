@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,8 @@ def test_dask_makes_the_same_glasses_as_processes_here(tmp_path):
     """With a network and its core, as they have to travel."""
     distributed = pytest.importorskip("distributed")
     potential = Hybrid(load(ROOT / "case_studies" / "amorphous_silicon" / "T3.nnp"), ZBL("Si"))
+    start = random_packing({"Si": 64}, 2.3, distances=2.1, seed=1)  # a crystal would superheat
+    protocol = replace(FAST, melt_ps=3.0, most_melt_ps=12.0, melted_A=1.2)
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
@@ -228,9 +231,9 @@ def test_dask_makes_the_same_glasses_as_processes_here(tmp_path):
         dask_executor(cluster.scheduler_address) as executor,
     ):
         there = quench_series(
-            silicon(), potential, [FAST], tmp_path / "dask", samples=2, seed=1, executor=executor
+            start, potential, [protocol], tmp_path / "dask", samples=2, seed=1, executor=executor
         )
-    here = quench_series(silicon(), potential, [FAST], tmp_path / "here", samples=2, seed=1, workers=2)
+    here = quench_series(start, potential, [protocol], tmp_path / "here", samples=2, seed=1, workers=2)
     for one, other in zip(here, there, strict=True):
         assert np.array_equal(one.atoms.positions, other.atoms.positions)
         assert one.log.equals(other.log)
