@@ -60,6 +60,8 @@ def smallest_cell(s: Labelled) -> Cell:
     # The atom of lowest number stands for all its translates.
     orbit = np.min([targets for _, targets in found], axis=0)
     kept, place = np.unique(orbit, return_inverse=True)
+    if len(kept) * copies != n or (np.bincount(place) != copies).any():
+        return same  # noise of the forces hides some translations, and the others are no lattice
     forces = np.zeros((len(kept), 3))
     np.add.at(forces, place, s.forces / copies)
     small = Atoms(atoms.numbers[kept], positions=atoms.positions[kept], cell=cell, pbc=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.neighborlist import neighbor_list
 
 from iondiff.training import read_training_config, setup
 from iondiff.training.cells import Cell, smallest_cell
@@ -129,3 +130,25 @@ def test_the_loss_and_its_slope_do_not_change(monkeypatch):
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-5 * np.abs(found[1][1]).max())
     for a, b in zip(found[0][2], found[1][2], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())
+
+
+def test_noise_that_hides_some_translations_makes_no_cell_of_other_contents():
+    """Forces of equivalent atoms that differ by about what is tolerated: whole orbits, or the structure as it is."""
+    seen = set()
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        atoms = bulk("Ni", cubic=True).repeat(3)
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=-600.0, forces=generator.normal(0.0, 10.0 ** generator.uniform(-2.9, -2.4), (108, 3)),
+            stress=np.zeros(6),
+        )  # fmt: skip
+        cell = smallest_cell(label(atoms, DataSection(), "a"))
+        small = cell.structure.atoms
+        assert len(small) * cell.copies == 108
+        assert (np.bincount(cell.place) == cell.copies).all()
+        assert small.get_volume() / len(small) == pytest.approx(atoms.get_volume() / 108)
+        near = neighbor_list("d", small, 3.0)
+        assert len(near) == 12 * len(small)
+        assert near.min() == pytest.approx(2.489, abs=0.01)
+        seen.add(cell.copies)
+    assert {1, 108} <= seen
