@@ -55,13 +55,12 @@ def smallest_cell(s: Labelled) -> Cell:
         return same
     vectors = np.array([v for v, _ in found])
     cell = _lattice(vectors, atoms.cell.array, abs(np.linalg.det(atoms.cell.array)) / copies)
-    if cell is None:
+    # Noise of the forces can hide some translations: the others then are no lattice.
+    if cell is None or not _is_whole(np.concatenate([vectors, atoms.cell.array]) @ np.linalg.inv(cell)):
         return same
     # The atom of lowest number stands for all its translates.
     orbit = np.min([targets for _, targets in found], axis=0)
     kept, place = np.unique(orbit, return_inverse=True)
-    if len(kept) * copies != n or (np.bincount(place) != copies).any():
-        return same  # noise of the forces hides some translations, and the others are no lattice
     forces = np.zeros((len(kept), 3))
     np.add.at(forces, place, s.forces / copies)
     small = Atoms(atoms.numbers[kept], positions=atoms.positions[kept], cell=cell, pbc=True)
@@ -111,6 +110,10 @@ def _arrives(
         and (s.atom_weights[targets] == s.atom_weights[which]).all()
         and not (pushed > _SAME_FORCE).any()
     )
+
+
+def _is_whole(numbers: np.ndarray) -> bool:
+    return bool(np.abs(numbers - np.round(numbers)).max() < 0.05)
 
 
 def _lattice(translations: np.ndarray, cell: np.ndarray, volume: float) -> np.ndarray | None:
