@@ -113,6 +113,10 @@ def train(
             dataset.warn(messages[-1:])
     potential = setup.potential([m.weights for m in trained], config)
     found = _predictions(data, setup, [m.weights for m in trained])
+    alpha = config.loss.force_weight
+    failed = results.failures(*zip(*found["train"], strict=True), energies=alpha < 1, forces=alpha > 0)
+    dataset.warn(failed)
+    messages += failed
     rows = [(s, p, name) for name, pairs in found.items() for s, p in pairs]
     everything = ([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
     training = Training(

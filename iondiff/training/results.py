@@ -11,6 +11,8 @@ from ase.units import GPa
 
 from iondiff.training.dataset import Labelled
 
+_HUGE = 1.0  # eV an atom and eV/Å: errors below may be the first steps of a training that was cut short
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -73,6 +75,33 @@ def _summary(values: np.ndarray) -> dict[str, float] | None:
     if not values.size:
         return None
     return {"mae": float(np.abs(values).mean()), "rmse": float(np.sqrt((values**2).mean()))}
+
+
+def failures(
+    structures: Sequence[Labelled], predictions: Sequence[Prediction], *, energies: bool, forces: bool
+) -> list[str]:
+    """Sentences where a potential is thirty times worse than one that knows the mean energy and no forces."""
+    pairs = list(zip(structures, predictions, strict=True))
+    asked = []
+    if energies:
+        labels = np.array([s.energy / len(s.atoms) for s in structures])
+        missed = [np.atleast_1d(p.energy / len(s.atoms) - e) for (s, p), e in zip(pairs, labels, strict=True)]
+        asked.append(("energies", "eV an atom", labels - np.mean(labels[np.isfinite(labels)]), missed))
+    if forces:
+        labels = np.concatenate([s.forces.ravel() for s in structures])
+        asked.append(("forces", "eV/Å", labels, [(p.forces - s.forces).ravel() for s, p in pairs]))
+    sentences = []
+    for what, unit, labels, missed in asked:
+        rms, usual = (
+            float(np.sqrt(np.mean(x[np.isfinite(x)] ** 2))) for x in (np.concatenate(missed), labels)
+        )
+        if rms > max(30.0 * usual, _HUGE):
+            worst = int(np.argmax([np.max(np.abs(m[np.isfinite(m)]), initial=0.0) for m in missed]))
+            sentences.append(
+                f"{what} of the training structures are missed by {rms:.3g} {unit}, which themselves vary by "
+                f"{usual:.3g}: nothing was learnt; look at {structures[worst].source} first, which is furthest off"
+            )
+    return sentences
 
 
 def worst_atoms(

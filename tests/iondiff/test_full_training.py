@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from ase.io import write
 
 from iondiff.errors import ConfigError, TrainingError
 from iondiff.potentials import Committee, load
-from iondiff.training import TrainingWarning, read_training_config, train
+from iondiff.training import TrainingWarning, read_training_config, results, train
 from iondiff.training.dataset import label
+from iondiff.training.results import Prediction
 from iondiff.training.settings import DataSection
 
 ROOT = Path(__file__).parents[2]
@@ -482,10 +484,30 @@ def test_a_loss_that_overflows_stops_and_keeps_the_last_good_weights():
     with (
         np.errstate(all="ignore"),
         pytest.warns(TrainingWarning, match="no longer finite in epoch 2.*epoch 1 are"),
+        pytest.warns(TrainingWarning, match="nothing was learnt"),
     ):
         training = train(settings, structures=structures(8))
     assert np.isfinite(training.potential.networks[0].flat()).all()
     assert training.members[0]["epochs"] == 2
+
+
+def test_a_training_that_went_wrong_is_said_and_its_worst_structure_named():
+    data = [label(a, DataSection(), f"s[{k}]") for k, a in enumerate(structures(6))]
+
+    def told(miss_energy, miss_forces, which, **asked):
+        predictions = [Prediction(s.energy, s.forces.copy(), s.virial) for s in data]
+        predictions[which].forces[0, 0] += miss_forces
+        predictions[which] = replace(predictions[which], energy=data[which].energy + miss_energy)
+        return results.failures(data, predictions, **{"energies": True, "forces": True, **asked})
+
+    assert told(0.01, 0.3, 2) == []
+    (sentence,) = told(0.0, 1e3, 2)
+    assert "forces of the training structures are missed by 118 eV/Å" in sentence
+    assert "s[2]" in sentence
+    (sentence,) = told(40.0, 0.0, 4)
+    assert "energies" in sentence
+    assert "s[4]" in sentence
+    assert told(40.0, 1e3, 4, energies=False, forces=False) == []
 
 
 def test_keys_that_do_not_exist_are_answered_with_the_nearest(tmp_path):
