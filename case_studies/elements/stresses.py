@@ -1,4 +1,4 @@
-"""Do the stresses of the data belong to its energies? Order of the shear components, and a constant difference.
+"""Do the stresses of the data belong to its energies? Order of the shear components, their size, a constant difference.
 
 python -m case_studies.elements.stresses [--data ../shared/data/mlearn]
 
@@ -6,7 +6,8 @@ For each element, from the strained crystals in its file: which stored component
 one plane; and, over cells stretched along one axis, the slope of the energy by strain (a polynomial of at most
 fourth degree through the energies) less the stored virial of that axis, mean and deviation (eV an atom). Where
 that difference is not zero but the same at every strain, it is the Pulay stress of a finite plane-wave basis;
-`virial_offset` in the configurations puts it right. Results go to results.json beside this file.
+`virial_offset` in the configurations puts it right. And C44 of sheared cells, by their energies and by their stresses,
+in the order that the configurations say. Results go to results.json beside this file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from ase.units import GPa
 
 from iondiff.files import write_json
-from iondiff.training import read_structures
+from iondiff.training import read_structures, read_training_config
 from iondiff.training.dataset import Labelled
 from iondiff.training.settings import DataSection
 
@@ -88,6 +89,28 @@ def virial_offset(element: str, data: Path, flat: float = 1e-4) -> dict[str, Any
     }  # fmt: skip
 
 
+def shear_moduli(element: str, data: Path, section: DataSection) -> list[dict[str, float]]:
+    """C44 (GPa) of cells sheared in one plane, for each size of the shear: by their energies, and by their stresses."""
+    structures = strained_cells(element, data, section)
+    cube = cube_of(structures)
+    found: dict[float, list[tuple[float, float]]] = {}
+    for s in structures:
+        if len(s.atoms) != len(cube.atoms):
+            continue
+        strain = 2.0 * lagrangian(cube.atoms.cell.array, s.atoms.cell.array)
+        sheared = [k for k, (i, j) in enumerate(PLACES.values()) if abs(strain[i, j]) > 2e-4]
+        if len(sheared) == 1:
+            k = sheared[0]
+            shear = float(strain[list(PLACES.values())[k]])
+            volume = s.atoms.get_volume() * GPa
+            energies = 2.0 * (s.energy - cube.energy) / volume / shear**2
+            found.setdefault(round(abs(shear), 2), []).append((energies, s.virial[3 + k] / volume / shear))
+    return [
+        {"shear": shear, "by_energies": float(e), "by_stresses": float(t)}
+        for shear, (e, t) in sorted((shear, np.mean(pairs, axis=0)) for shear, pairs in found.items())
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data" / "mlearn")
@@ -95,15 +118,19 @@ def main() -> None:
     path = HERE / "results.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for element in ELEMENTS:
+        section = read_training_config(HERE / f"{element}.toml").data
+        section = section.model_copy(update={"unused_stresses": {}})
         row = {
             "shear": shear_order(element, arguments.data),
             "offset": virial_offset(element, arguments.data),
+            "C44_GPa": shear_moduli(element, arguments.data, section),
         }
         results[element] = {**results.get(element, {}), "stresses_of_the_file": row}
         offset = row["offset"]
         print(
             f"{element}: {offset['mean_eV_atom']:+.3f} ± {offset['deviation_eV_atom']:.3f} eV an atom "
-            f"({offset['mean_GPa']:+.2f} GPa) from {offset['cells']} cells; shear {row['shear']}"
+            f"({offset['mean_GPa']:+.2f} GPa) from {offset['cells']} cells; shear {row['shear']}; C44 by energies and "
+            + ", ".join(f"{r['by_energies']:.0f} {r['by_stresses']:.0f}" for r in row["C44_GPa"])
         )
     write_json(path, results)
     print(json.dumps({element: results[element]["stresses_of_the_file"] for element in ELEMENTS}))

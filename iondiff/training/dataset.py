@@ -134,6 +134,7 @@ def label(atoms: Atoms, section: DataSection, source: str) -> Labelled:
         for name, value in (("energy", energy), ("forces", forces), ("stress", virial))
         if np.isinf(value).any()
     ]
+    virial[[VOIGT.index(name) for name in section.unused_stresses.get(config_type, ())]] = np.nan
     partial = np.isnan(forces).any() and not np.isnan(forces).all()
     if (
         infinite

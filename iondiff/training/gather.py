@@ -155,12 +155,13 @@ def _unused(config: TrainingConfig, structures: Sequence[Labelled]) -> list[str]
         )
     messages = []
     kinds = {s.config_type for s in structures}
-    idle = sorted(set(config.data.weights) - kinds)
-    if idle:
-        messages.append(
-            f"[data.weights] names {', '.join(idle)}, which is the config_type of no structure; the data hold "
-            f"{', '.join(sorted(kinds))}"
-        )
+    for name, table in (("weights", config.data.weights), ("unused_stresses", config.data.unused_stresses)):
+        idle = sorted(set(table) - kinds)
+        if idle:
+            messages.append(
+                f"[data.{name}] names {', '.join(idle)}, which is the config_type of no structure; the data hold "
+                f"{', '.join(sorted(kinds))}"
+            )
     if config.loss.stress_weight and not any(np.isfinite(s.virial).any() for s in structures):
         messages.append("[loss] stress_weight is set, but no structure has a stress; it changes nothing")
     return messages

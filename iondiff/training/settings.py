@@ -46,6 +46,8 @@ class DataSection(Section):
     virial_offset: float = 0.0
     """eV an atom, added to the diagonal of stress times volume: what a plane-wave basis of finite cutoff leaves out
     (Pulay stress). It is the slope of the energies by strain less the virial of the file, the same at every strain."""
+    unused_stresses: dict[str, tuple[Literal["xx", "yy", "zz", "yz", "xz", "xy"], ...]] = Field({})
+    """Components that are not learnt from, of the structures of a `config_type`: { Elastic = ["yz", "xz", "xy"] }."""
     missing: Literal["refuse", "allow"] = "refuse"
     """Structures without the energies or forces that the loss asks for: refuse them, or use what they have."""
     weights: dict[str, PositiveFloat] = Field({})

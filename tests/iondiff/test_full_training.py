@@ -535,6 +535,24 @@ def test_stress_in_another_order_is_put_right():
     np.testing.assert_allclose(label(atoms, DataSection(stress_order=order), "a").virial, straight)
 
 
+def test_components_of_the_stress_can_be_left_out_for_one_kind_of_structure():
+    even, odd = structures(2)
+    section = DataSection(unused_stresses={"even": ("yz", "xy")})
+    whole = label(even, DataSection(), "a").virial
+    assert np.isfinite(label(odd, section, "b").virial).all()
+    assert np.array_equal(
+        np.isnan(label(even, section, "a").virial), [False, False, False, True, False, True]
+    )
+    assert np.array_equal(label(even, section, "a").virial[[0, 1, 2, 4]], whole[[0, 1, 2, 4]])
+    settings = config(
+        optimiser={"epochs": 3},
+        data={"unused_stresses": {"even": ["yz", "xz", "xy"]}},
+        loss={"stress_weight": 0.1},
+    )
+    training = train(settings, structures=structures(12))
+    assert np.isfinite(training.members[0]["history"][-1]["train_loss"])
+
+
 def test_a_pulay_stress_is_put_right():
     """The same eV an atom off at every volume, on the diagonal alone."""
     for atoms in structures(3):
