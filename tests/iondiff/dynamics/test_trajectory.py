@@ -1,5 +1,11 @@
 """The file: what is written comes back, a torn end is named, and other programs can read the export."""
 
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -61,6 +67,39 @@ def test_a_jump_beyond_32_bits_is_kept(tmp_path):
     assert np.allclose(
         Trajectory(tmp_path / "a.iontraj").positions()[1], frames[1]["positions"], rtol=0, atol=6e-7
     )
+
+
+READERS = {
+    "MDAnalysis": """
+        import MDAnalysis
+        found = MDAnalysis.Universe(sys.argv[1], format="XYZ", topology_format="XYZ")
+        frames = [found.atoms.positions.tolist() for _ in found.trajectory]
+    """,
+    "ovito": """
+        from ovito.io import import_file
+        found = import_file(sys.argv[1])
+        frames = [found.compute(k).particles.positions[...].tolist() for k in range(found.source.num_frames)]
+        assert tuple(found.compute(0).cell.pbc) == (True, True, False)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_other_programs_read_the_export(tmp_path, name):
+    """In this environment, or by the interpreter that MDANALYSIS_PYTHON or OVITO_PYTHON names."""
+    interpreter = os.environ.get(f"{name.upper()}_PYTHON")
+    if interpreter is None:
+        pytest.importorskip(name)
+    frames = frames_of(5)
+    write(tmp_path / "a.iontraj", frames)
+    Trajectory(tmp_path / "a.iontraj").export(tmp_path / "a.extxyz")
+    script = "import json, sys\n" + textwrap.dedent(READERS[name]) + "print(json.dumps(frames))"
+    done = subprocess.run(
+        [interpreter or sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "a.extxyz")],
+        capture_output=True, text=True, check=True, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )  # fmt: skip
+    read_back = np.array(json.loads(done.stdout.splitlines()[-1]))
+    np.testing.assert_allclose(read_back, [frame["positions"] for frame in frames], atol=2e-5)
 
 
 def test_ase_reads_the_export(tmp_path):
