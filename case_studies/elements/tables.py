@@ -1,4 +1,4 @@
-"""Write the tables of README.md from results.json.
+"""Write the tables of README.md from results.json and selection.json.
 
 python -m case_studies.elements.tables
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+
+import numpy as np
 
 from iondiff.files import write_atomically
 
@@ -84,10 +86,28 @@ def heat(results: dict) -> str:
     return "\n".join(lines)
 
 
+def selection(result: dict) -> str:
+    """Medians over the draws of the error with some functions over that with all."""
+    whole = np.array(result["errors"]["all"][str(result["functions"])])
+    counts = result["counts"]
+    lines = ["| | " + " | ".join(map(str, counts)) + " |", "|---" * (1 + len(counts)) + "|"]
+    for method, by in result["errors"].items():
+        if method != "all":
+            cells = [
+                f"{np.median(np.array(by[str(n)]) / whole[: len(by[str(n)])]):.2f}" if str(n) in by else ""
+                for n in counts
+            ]
+            lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
     text = (HERE / "README.md").read_text(encoding="utf-8")
     tables = {"errors": errors(results), "properties": properties(results), "heat": heat(results)}
+    chosen = HERE / "selection.json"
+    if chosen.exists():
+        tables["selection"] = selection(json.loads(chosen.read_text(encoding="utf-8")))
     for name, table in tables.items():
         text = re.sub(
             rf"<!-- {name} -->.*?<!-- end -->",
