@@ -86,15 +86,16 @@ def failures(
     if energies:
         labels = np.array([s.energy / len(s.atoms) for s in structures])
         missed = [np.atleast_1d(p.energy / len(s.atoms) - e) for (s, p), e in zip(pairs, labels, strict=True)]
-        asked.append(("energies", "eV an atom", labels - np.mean(labels[np.isfinite(labels)]), missed))
+        asked.append(("energies", "eV an atom", labels, missed))
     if forces:
         labels = np.concatenate([s.forces.ravel() for s in structures])
         asked.append(("forces", "eV/Å", labels, [(p.forces - s.forces).ravel() for s, p in pairs]))
     sentences = []
     for what, unit, labels, missed in asked:
-        rms, usual = (
-            float(np.sqrt(np.mean(x[np.isfinite(x)] ** 2))) for x in (np.concatenate(missed), labels)
-        )
+        known, error = labels[np.isfinite(labels)], np.concatenate(missed)
+        if not len(known):
+            continue
+        rms, usual = float(np.sqrt(np.nanmean(error**2))), float(known.std())
         if rms > max(30.0 * usual, _HUGE):
             worst = int(np.argmax([np.max(np.abs(m[np.isfinite(m)]), initial=0.0) for m in missed]))
             sentences.append(

@@ -508,6 +508,8 @@ def test_a_training_that_went_wrong_is_said_and_its_worst_structure_named():
     assert "energies" in sentence
     assert "s[4]" in sentence
     assert told(40.0, 1e3, 4, energies=False, forces=False) == []
+    data = [replace(s, energy=np.nan) for s in data]
+    assert told(0.0, 0.0, 4) == []
 
 
 def test_keys_that_do_not_exist_are_answered_with_the_nearest(tmp_path):
