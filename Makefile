@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: demo test lint slow docs clean
+.PHONY: demo test lint slow docs kernels clean
 
 demo: $(VENV)/.installed
 	$(BIN)/diffusion-network run case_studies/cu_ta2o5/config.toml --output runs/cu_ta2o5
@@ -36,6 +36,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# Numba does not see that a compiled function called from another file has changed.
+kernels:
+	find kmc search iondiff benchmarks -name '*.nb[ic]' -delete
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -157,9 +157,9 @@ def two_threads(plans: dict[str, engine.Plan], run: Callable, repeats: int) -> d
 
 
 def silicon(repeats: int) -> dict[str, float]:
-    """The shipped committee of three, through the kernels that molecular dynamics calls; ms a step."""
+    """The shipped committee, through the kernels that molecular dynamics calls; ms a step."""
     potential = load(Path(__file__).parents[1] / "case_studies/elements/Si.nnp")
-    one, three = engine.compile(potential.members[0]), engine.compile(potential.members)
+    one, several = engine.compile(potential.members[0]), engine.compile(potential.members)
     result: dict[str, float] = {}
     for times in (2, 3):
         atoms = bulk("Si", cubic=True).repeat(times)
@@ -173,11 +173,11 @@ def silicon(repeats: int) -> dict[str, float]:
             kernel, integers, reals = plan.compiled()
             return lambda: kernel(*fixed, integers, reals, *results)
 
-        plans = {"one": one, "committee": three, "mixed_committee": three.with_precision("mixed")}
+        plans = {"one": one, "committee": several, "mixed_committee": several.with_precision("mixed")}
         alone = {name: run(plan.with_threads(1)) for name, plan in plans.items()}
         found = {name: 1e3 * t for name, t in best(alone, 3 * repeats).items()}
         found["committee_over_one"] = found["committee"] / found["one"]
-        found |= two_threads({"committee": three.with_threads(1)}, run, 3 * repeats)
+        found |= two_threads({"committee": several.with_threads(1)}, run, 3 * repeats)
         result |= {f"{n}_{key}": value for key, value in found.items()}
     return result
 
