@@ -137,6 +137,7 @@ def _whole(potential: Any) -> dict[str, Any]:
     if lead.summary.get("source"):
         facts["source"] = str(lead.summary["source"])
         facts["units assumed of the files"] = ", ".join(lead.units)
+    facts |= _learnt(lead.summary.get("training", {}))
     for element, network, energy in zip(lead.descriptor.elements, lead.networks, lead.offsets(), strict=True):
         facts[element.centre] = {
             "functions": len(element),
@@ -144,6 +145,28 @@ def _whole(potential: Any) -> dict[str, Any]:
             "activations": " ".join(network.activations),
             "energy of reference_eV": float(energy),
         }
+    return facts
+
+
+_ERRORS = {
+    "energy_meV_atom": ("energy", "meV an atom"),
+    "force_eV_A": ("forces", "eV/Å"),
+    "stress_GPa": ("stress", "GPa"),
+}
+
+
+def _learnt(summary: dict[str, Any]) -> dict[str, Any]:
+    """What a potential has learnt from, and how well."""
+    facts: dict[str, Any] = {}
+    if summary.get("data"):
+        facts["learnt from"] = ", ".join(f"{d['file']} (sha256 {d['sha256'][:12]})" for d in summary["data"])
+    for name, table in summary.get("errors", {}).items():
+        parts = [
+            f"{what} {table[key]['rmse']:.3g} {unit}"
+            for key, (what, unit) in _ERRORS.items()
+            if table.get(key)
+        ]
+        facts[f"RMSE, {name}"] = ", ".join([f"{table['structures']} structures", *parts])
     return facts
 
 

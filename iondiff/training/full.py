@@ -111,17 +111,19 @@ def train(
         if "finite" in member.progress.stopped:
             messages.append(f"member {k}: {member.progress.stopped}")
             dataset.warn(messages[-1:])
-    potential = setup.potential([m.weights for m in trained], config)
     found = _predictions(data, setup, [m.weights for m in trained])
     alpha = config.loss.force_weight
     failed = results.failures(*zip(*found["train"], strict=True), energies=alpha < 1, forces=alpha > 0)
     dataset.warn(failed)
     messages += failed
+    errors = {
+        name: results.errors([s for s, _ in pairs], [p for _, p in pairs]) for name, pairs in found.items()
+    }
     rows = [(s, p, name) for name, pairs in found.items() for s, p in pairs]
     everything = ([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
     training = Training(
-        potential,
-        {name: results.errors([s for s, _ in pairs], [p for _, p in pairs]) for name, pairs in found.items()},
+        setup.potential([m.weights for m in trained], config, errors),
+        errors,
         results.worst_atoms(*everything),
         [
             {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
 
+from iondiff import __version__
 from iondiff.descriptors import Descriptor, ElementDescriptor, Scaling
 from iondiff.descriptors.derivatives import Described, FlatFunctions
+from iondiff.files import file_hash
 from iondiff.potentials import HDNNP, Committee, Network
 from iondiff.training import checks, dataset, results
 from iondiff.training.cells import Cell, smallest_cell
@@ -99,8 +102,10 @@ class Setup:
             np.array([s.weight for s in structures]), [s.atom_weights for s in structures],
         )  # fmt: skip
 
-    def potential(self, weights: Sequence[np.ndarray], config: TrainingConfig) -> HDNNP | Committee:
-        """The potential of these members."""
+    def potential(
+        self, weights: Sequence[np.ndarray], config: TrainingConfig, errors: dict[str, Any] | None = None
+    ) -> HDNNP | Committee:
+        """The potential of these members; it carries its settings, the names of its data, and the error table."""
         descriptor = Descriptor(
             tuple(
                 ElementDescriptor(symbol, self.flat.functions[symbol], scaling)
@@ -108,9 +113,16 @@ class Setup:
             )
         )
         layout = self.problem.layout
-        summary = {
-            "training": config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
-        }
+        training = config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
+        training["version"] = __version__
+        training["data"] = [
+            {"file": path.name, "split": split, "sha256": file_hash(path)}
+            for split in ("train", "validation", "test")
+            for path in getattr(config.data, split)
+        ]
+        kept = ("structures", "energy_meV_atom", "force_eV_A", "stress_GPa")
+        training["errors"] = {name: {k: table[k] for k in kept} for name, table in (errors or {}).items()}
+        summary = {"training": training}
         members = []
         for vector in weights:
             networks = []

@@ -17,6 +17,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from iondiff.errors import ConfigError, TrainingError
+from iondiff.files import file_hash
+from iondiff.inspection import inspect
 from iondiff.potentials import Committee, load
 from iondiff.training import TrainingWarning, read_training_config, results, train
 from iondiff.training.dataset import label
@@ -118,6 +120,19 @@ def test_the_saved_potential_says_what_the_error_table_was_made_of(trained):
     )
     rmse = np.sqrt(((atoms.get_forces() - reference["forces"]) ** 2).mean())
     assert rmse == pytest.approx(training.parity["force_rmse_eV_A"][at], rel=1e-5)
+    for member in potential.members:  # each can be taken out and still says where it came from
+        told = member.summary["training"]["errors"]
+        for split in ("train", "validation", "test"):
+            assert told[split]["force_eV_A"] == training.errors[split]["force_eV_A"]
+    facts = inspect(folder / "potential.nnp").facts
+    assert facts["RMSE, test"].startswith("8 structures, energy ")
+
+
+def test_a_potential_names_the_files_it_learnt_from(tmp_path):
+    write(tmp_path / "some.extxyz", structures(12))
+    train(config(data={"train": [str(tmp_path / "some.extxyz")]}, optimiser={"epochs": 2}), tmp_path / "run")
+    learnt = inspect(tmp_path / "run" / "potential.nnp").facts["learnt from"]
+    assert learnt == f"some.extxyz (sha256 {file_hash(tmp_path / 'some.extxyz')[:12]})"
 
 
 def test_the_error_table_adds_up(trained):
