@@ -147,14 +147,17 @@ def table_of(mean: pd.DataFrame, size: int) -> str:
 
 def errors_table() -> str:
     """Test errors of the networks, from the records of their trainings."""
-    lines = ["| learnt from | energy, meV/atom | force, eV/Å | stress, GPa |", "|---|---|---|---|"]
+    lines = [
+        "| learnt from | structures | energy, meV/atom | force, eV/Å | stress, GPa |",
+        "|---|---|---|---|---|",
+    ]
     for teacher in ("T3", "SW"):
         test = json.loads((HERE / f"{teacher}.json").read_text(encoding="utf-8"))["errors"]["test"]
-        cells = [f"{test[key]['mae']:.3g} ({test[key]['rmse']:.3g})" for key in ERRORS]
-        lines.append("| " + " | ".join([teacher, *cells]) + " |")
-    return "Mean absolute errors on the test structures (in brackets: root mean square).\n\n" + "\n".join(
-        lines
-    )
+        for kind, table in test["by_config_type"].items():
+            cells = [f"{table[key]['mae']:.3g} ({table[key]['rmse']:.3g})" for key in ERRORS]
+            lines.append("| " + " | ".join([teacher, f"{kind}, {table['structures']}", *cells]) + " |")
+    table = "\n".join(lines)
+    return f"Mean absolute errors on the test structures (in brackets: root mean square).\n\n{table}"
 
 
 def insert(text: str, name: str, content: str) -> str:

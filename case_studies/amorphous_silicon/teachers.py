@@ -8,6 +8,7 @@ Writes <output>/labels/<teacher>.extxyz and <teacher>-test.extxyz (other seeds);
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,20 @@ TEACHERS: dict[str, Any] = {"T3": Tersoff(), "SW": StillingerWeber()}
 STEP_FS = 2.0
 
 
-def crystals(seed: int) -> Iterator[Atoms]:
-    """Diamond, strained and shaken."""
+def crystals(teacher: Any, seed: int) -> Iterator[Atoms]:
+    """Diamond: strained and shaken, and warm from 300 to 1800 K."""
     generator = np.random.default_rng(seed)
-    for amplitude in (0.02, 0.05, 0.1, 0.15, 0.2):
-        for _ in range(3):
+    for amplitude in (0.0, 0.02, 0.05, 0.1, 0.15):
+        for _ in range(4):
             atoms = bulk("Si", cubic=True) * 2
-            strain = np.eye(3) + generator.normal(0, 0.04, (3, 3))
+            strain = np.eye(3) + generator.normal(0, 0.02, (3, 3))
             atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
             atoms.rattle(amplitude, rng=generator)
             yield atoms
+    for k, kelvin in enumerate((300, 1000, 1800)):
+        yield from _frames(
+            bulk("Si", cubic=True) * 2, teacher, "npt", kelvin, 0.0, 5000, 250, seed + 50 + k
+        )  # fmt: skip
 
 
 def liquids(teacher: Any, seed: int) -> Iterator[Atoms]:
@@ -64,6 +69,15 @@ def packings(teacher: Any, seed: int) -> Iterator[Atoms]:
         yield from _frames(packed, teacher, "npt", 3000, 0.0, 200, 10, seed + 40 + k)
 
 
+def encounters(teacher: Any, seed: int) -> Iterator[Atoms]:
+    """Far too hot for silicon: the distances at which a network without data would fall into a hole."""
+    melt = run(bulk("Si", cubic=True) * 2, teacher, "nvt", STEP_FS, 2500, 5000, seed=seed, every=10**6).atoms
+    for k, (kelvin, stretch) in enumerate(itertools.product((7000, 12000, 20000), (0.9, 1.0))):
+        other = melt.copy()
+        other.set_cell(other.cell * stretch, scale_atoms=True)
+        yield from _frames(other, teacher, "nvt", kelvin, 0.0, 600, 30, seed + 60 + k)
+
+
 def _frames(
     atoms: Atoms,
     teacher: Any,
@@ -83,11 +97,12 @@ def _frames(
     yield from kept
 
 
-def label(atoms: Atoms, teacher: Any) -> Atoms:
+def label(atoms: Atoms, kind: str, teacher: Any) -> Atoms:
     """The same structure with the teacher's energy, forces and stress."""
     bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True, calculator=teacher.calculator())
     bare.wrap()
     bare.get_stress()
+    bare.info["config_type"] = kind
     return bare
 
 
@@ -101,8 +116,13 @@ def main() -> None:
     for name in arguments.teachers or TEACHERS:
         teacher = TEACHERS[name]
         for suffix, seed, every in (("", 0, 1), ("-test", 1000, 5)):
-            frames = [*crystals(seed), *liquids(teacher, seed), *packings(teacher, seed)][::every]
-            write(folder / f"{name}{suffix}.extxyz", [label(frame, teacher) for frame in frames])
+            made = {
+                "crystal": crystals(teacher, seed), "liquid": liquids(teacher, seed), "packing": packings(teacher, seed)
+            }  # fmt: skip
+            if name == "T3":  # the network that learns Stillinger-Weber's needs none
+                made["encounter"] = encounters(teacher, seed)
+            frames = [(frame, kind) for kind, several in made.items() for frame in several][::every]
+            write(folder / f"{name}{suffix}.extxyz", [label(*frame, teacher) for frame in frames])
             print(f"{name}{suffix}: {len(frames)} structures")
 
 
