@@ -49,7 +49,8 @@ class PotentialCalculator(Calculator):
     ----------
     potential
         An :class:`HDNNP` or a :class:`Committee`; of the latter the mean, and in ``results`` also
-        ``energy_spread`` (eV) and ``force_spread`` (n,), eV/Å; the latter costs when it is looked at.
+        ``energy_spread`` (eV) and ``force_spread`` (n,), eV/Å; the latter costs a second pass when it is looked at,
+        unless the structure was first asked for it, ``calc.get_property("force_spread", atoms)``.
     extrapolation
         What to do where an atom leaves the range of the training set: "ignore", "warn", "raise", or
         "collect": look into :attr:`extrapolations`.
@@ -106,7 +107,9 @@ class PotentialCalculator(Calculator):
     ) -> None:
         """Everything at once, whatever is asked."""
         super().calculate(atoms, properties, system_changes)
-        found = self._evaluator.one(self.atoms, self.extrapolation, self._neighbours)
+        found = self._evaluator.one(
+            self.atoms, self.extrapolation, self._neighbours, member_forces="force_spread" in properties
+        )
         self.extrapolations = found.extrapolations
         results: dict[str, Any] = {
             "energy": found.energy,

@@ -88,12 +88,19 @@ class Committee:
         method: str = "auto",
         precision: str = "double",
         device: str | None = None,
+        member_forces: bool = False,
     ) -> list[Evaluation]:
-        """As :meth:`HDNNP.evaluate`, of the mean; with the energies and, where asked for, forces of the members."""
+        """As :meth:`HDNNP.evaluate`, of the mean; with the energies and, where asked for, forces of the members.
+
+        `member_forces` works the latter out in the same pass, where an answer is sure to be asked for its
+        `force_spread`; else they come from a second pass when first looked at.
+        """
         from iondiff.potentials.evaluator import Evaluator
 
         structures = [structures] if isinstance(structures, Atoms) else structures
-        return Evaluator(self.members, method, precision, device).many(structures, extrapolation)
+        return Evaluator(self.members, method, precision, device).many(
+            structures, extrapolation, member_forces
+        )
 
     def landscape(self, host: Atoms, guest: str | None = None, wall_A: float | None = None) -> RigidHost:
         """As :meth:`HDNNP.landscape`, of the mean."""

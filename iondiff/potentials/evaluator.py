@@ -85,15 +85,19 @@ class Evaluator:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     def one(
-        self, atoms: Atoms, extrapolation: str = "collect", neighbours: VerletList | None = None
+        self,
+        atoms: Atoms,
+        extrapolation: str = "collect",
+        neighbours: VerletList | None = None,
+        member_forces: bool = False,
     ) -> Evaluation:
-        """Energy, forces and virial of one structure."""
+        """Energy, forces and virial of one structure; with the forces of every member in the same pass."""
         check_policy(extrapolation)
         lead = self.members[0]
         around = surroundings(atoms, lead.species, lead.cutoff, neighbours)
         if self.method == "torch":
             return self._by_torch([around], [atoms], extrapolation)[0]
-        return self._by_engine(around, atoms, extrapolation)
+        return self._by_engine(around, atoms, extrapolation, member_forces)
 
     def prepared(self, around: Surroundings, atoms: Atoms) -> Evaluation:
         """One structure whose neighbours are known; nothing is checked."""
@@ -101,7 +105,9 @@ class Evaluator:
             return self._by_torch([around], [atoms], "ignore")[0]
         return self._by_engine(around, atoms, "ignore")
 
-    def many(self, structures: Sequence[Atoms], extrapolation: str = "collect") -> list[Evaluation]:
+    def many(
+        self, structures: Sequence[Atoms], extrapolation: str = "collect", member_forces: bool = False
+    ) -> list[Evaluation]:
         """The same for a list; by torch in batches."""
         check_policy(extrapolation)
         around = []
@@ -115,7 +121,10 @@ class Evaluator:
             return []
         if self.method == "torch" or (self.method == "auto" and self._gpu_is_faster(around, structures)):
             return self._by_torch(around, structures, extrapolation)
-        return [self._by_engine(s, atoms, extrapolation) for s, atoms in zip(around, structures, strict=True)]
+        return [
+            self._by_engine(s, atoms, extrapolation, member_forces)
+            for s, atoms in zip(around, structures, strict=True)
+        ]
 
     def _gpu_is_faster(self, around: Sequence[Surroundings], structures: Sequence[Atoms]) -> bool:
         """Measured on the first structures, each path warmed up first."""
@@ -135,10 +144,12 @@ class Evaluator:
         atoms_of = [sum(len(s.species) for s in around[:count]) for count in (_TRIAL, 4)]
         return seconds[0] / atoms_of[0] < seconds[1] / atoms_of[1]
 
-    def _by_engine(self, s: Surroundings, atoms: Atoms, extrapolation: str) -> Evaluation:
+    def _by_engine(
+        self, s: Surroundings, atoms: Atoms, extrapolation: str, member_forces: bool = False
+    ) -> Evaluation:
         found = engine.evaluate(
             self.plan, s.positions, s.cell, atoms.pbc, s.species, (s.first, s.index, s.image),
-            member_forces=False,
+            member_forces=member_forces,
         )  # fmt: skip
         members: dict[str, Any] = {}
         if len(self.members) > 1:
@@ -146,7 +157,9 @@ class Evaluator:
             structure = s.positions.copy(), s.cell.copy(), np.array(atoms.pbc), s.species
             members = {
                 "member_energies": found.member_energies,
-                "forces_of_members": partial(_forces_of_members, self.plan, *structure),
+                "forces_of_members": partial(np.asarray, found.member_forces)
+                if member_forces
+                else partial(_forces_of_members, self.plan, *structure),
             }
         rows = [np.flatnonzero(s.species == k) for k in range(len(self.members[0].species))]
         values = [found.functions[r, :n] for r, n in zip(rows, self.plan.n_functions, strict=True)]

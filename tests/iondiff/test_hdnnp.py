@@ -17,7 +17,7 @@ from ase.io import read
 
 from iondiff.descriptors import Descriptor, Scaling
 from iondiff.errors import HostError, PotentialError
-from iondiff.potentials import HDNNP, Committee, ExtrapolationWarning, Network, load
+from iondiff.potentials import HDNNP, Committee, ExtrapolationWarning, Network, engine, load
 from iondiff.potentials.__main__ import main
 from tests.iondiff.hdnnp_makers import TRICLINIC, random_potential, random_structure
 
@@ -253,6 +253,32 @@ def test_the_spread_of_forces_is_of_the_structure_that_was_asked_for(potential, 
     assert not np.allclose(calculator.results["force_spread"], wanted)
     again = pickle.loads(pickle.dumps(committee.evaluate([atoms])[0]))  # noqa: S301
     assert again.force_spread.shape == wanted.shape
+
+
+def test_the_spread_of_forces_asked_for_at_once_takes_one_pass(potential, atoms, monkeypatch):
+    committee = Committee(shaken(potential))
+    wanted = committee.evaluate([atoms])[0]
+    wanted_spread = wanted.force_spread
+    passes = []
+    whole = engine.evaluate
+
+    def counted(*arguments, **options):
+        passes.append(options)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(engine, "evaluate", counted)
+    calculator = committee.calculator()
+    spread = calculator.get_property("force_spread", atoms)
+    np.testing.assert_allclose(spread, wanted_spread, rtol=1e-10)
+    np.testing.assert_allclose(calculator.results["forces"], wanted.forces, atol=1e-12)
+    (found,) = committee.evaluate([atoms], member_forces=True)
+    np.testing.assert_allclose(found.force_spread, wanted_spread, rtol=1e-10)
+    assert len(passes) == 2
+    calculator = committee.calculator()
+    calculator.get_property("forces", atoms)
+    assert len(passes) == 3
+    np.testing.assert_allclose(calculator.results["force_spread"], wanted_spread, rtol=1e-10)
+    assert len(passes) == 4
 
 
 def test_a_committee_writes_a_directory_a_member(potential, atoms, tmp_path):
