@@ -73,18 +73,18 @@ def _print_plan(rows: list[Any], workers: int, *, as_json: bool) -> None:
 
 
 def _print_reports(reports: dict[float, Any], output: Path) -> None:
-    table = Table(title="Glasses", title_justify="left")
-    shown = [name for name in _SHOWN if all(name in report.metrics for report in reports.values())]
-    for column in ("rate, K/s", "samples", *shown):
-        table.add_column(column, justify="right")
-    for rate, report in reports.items():
-        rows = report.averages()
-        numbers = [
-            f"{rows.loc[name, 'mean']:.4g}"
-            + (f" ± {rows.loc[name, 'error']:.2g}" if len(report.metrics) > 1 else "")
-            for name in shown
-        ]
-        table.add_row(f"{rate:.3g}", str(len(report.metrics)), *numbers)
+    table = Table("mean ± its error", title="Glasses", title_justify="left")
+    for rate in reports:
+        table.add_column(f"{rate:.3g} K/s", justify="right")
+    table.add_row("samples", *(str(len(report.metrics)) for report in reports.values()))
+    averages = [(report.averages(), len(report.metrics)) for report in reports.values()]
+    for name in _SHOWN:
+        if all(name in rows.index for rows, _ in averages):
+            cells = [
+                f"{rows.loc[name, 'mean']:.4g}" + (f" ± {rows.loc[name, 'error']:.2g}" if count > 1 else "")
+                for rows, count in averages
+            ]
+            table.add_row(name, *cells)
     console.print(table)
     for file in sorted(output.glob("protocol-*/sample-*/quenched.json")):
         for warning in json.loads(file.read_text(encoding="utf-8"))["warnings"]:
