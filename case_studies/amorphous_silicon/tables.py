@@ -18,7 +18,10 @@ import pandas as pd
 from ase import Atoms
 from ase.io import read
 
+from case_studies.amorphous_silicon.quench import crystal_energy
+from case_studies.amorphous_silicon.teachers import TEACHERS
 from iondiff.analysis.glass import GlassReport, glass_report
+from iondiff.dynamics import relax
 from iondiff.files import write_atomically
 
 HERE = Path(__file__).parent
@@ -160,6 +163,29 @@ def errors_table() -> str:
     return f"Mean absolute errors on the test structures (in brackets: root mean square).\n\n{table}"
 
 
+def judged(found: dict[Any, Any]) -> str:
+    """The networks' glasses as they stand, in eV an atom above the crystal: by the network, and by its teacher."""
+    lines = [
+        "| network, atoms | glasses | by the network | by its teacher | mean distance |",
+        "|---|---|---|---|---|",
+    ]
+    for name, teacher in TEACHERS.items():
+        crystal = crystal_energy(teacher)
+        for size in sorted({key[1] for key in found if key[0] == f"NNP-{name}"}):
+            pairs = []
+            for (model, atoms, _), (group, _) in found.items():
+                if (model, atoms) == (f"NNP-{name}", size):
+                    for glass in group:
+                        own = glass.info["energy_eV"] / size - glass.info["crystal_eV"]
+                        pairs.append((own, relax(glass, teacher, 0.0)[1] / size - crystal))
+            own, theirs = np.array(pairs).T
+            lines.append(
+                f"| {name}, {size} | {len(pairs)} | {own.mean():.3f} | {theirs.mean():.3f} | "
+                f"{np.abs(own - theirs).mean():.4f} |"
+            )
+    return "\n".join(lines)
+
+
 def insert(text: str, name: str, content: str) -> str:
     """Text with what stands between a pair of comments replaced."""
     first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
@@ -182,9 +208,11 @@ def main() -> None:
         name = f"{row['model']}, {row['atoms']} atoms, {row['rate_K_per_s']:.0e} K/s, sample {row['sample']}"
         tables.append(f"{name}: {row['warnings']}")
     text = (HERE / "README.md").read_text(encoding="utf-8")
-    text = insert(insert(text, "errors", errors_table()), "tables", "\n\n".join(tables))
+    parts = {"errors": errors_table(), "tables": "\n\n".join(tables), "judged": judged(found)}
+    for name, content in parts.items():
+        text = insert(text, name, content)
     write_atomically(HERE / "README.md", text)
-    print("\n\n".join(tables))
+    print("\n\n".join(parts.values()))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from ase.build import bulk
+from ase.io import read
 from ase.neighborlist import neighbor_list
 
 from iondiff.analysis.structure import coordination, density, order
 from iondiff.dynamics import Protocol, melt_quench, quench_series, random_packing, relax
+from iondiff.dynamics.melt_quench import _judge
 from iondiff.errors import DynamicsError, HostError, PotentialError
 from iondiff.potentials import ZBL, Hybrid, load
 from iondiff.potentials.classical import StillingerWeber
@@ -140,6 +143,17 @@ def test_a_crystal_at_the_end_is_said(tmp_path):
     )  # fmt: skip
     result = melt_quench(silicon(), StillingerWeber(), lax, tmp_path)
     assert "crystalline" in result.warnings[0]
+
+
+@pytest.mark.parametrize("size", [64, 216])
+def test_glasses_of_few_atoms_are_not_called_crystals(size):
+    """The strongest of many waves is strong by chance, and more so the fewer the atoms."""
+    folder = ROOT / "case_studies" / "amorphous_silicon" / "glasses"
+    for model in ("T3", "SW"):
+        for glass in read(folder / f"{model}-{size}.extxyz", ":"):
+            warnings = _judge(glass, [pd.DataFrame({"stage": ["quench"]})], Protocol())
+            assert warnings == []
+    assert "crystalline" in _judge(silicon(), [pd.DataFrame({"stage": ["quench"]})], Protocol())[0]
 
 
 def test_a_series_has_all_rates_and_samples(tmp_path):
