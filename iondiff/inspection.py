@@ -159,7 +159,9 @@ def _learnt(summary: dict[str, Any]) -> dict[str, Any]:
     """What a potential has learnt from, and how well."""
     facts: dict[str, Any] = {}
     if summary.get("data"):
-        facts["learnt from"] = ", ".join(f"{d['file']} (sha256 {d['sha256'][:12]})" for d in summary["data"])
+        facts["learnt from"] = ", ".join(
+            f"{d['file']} (sha256 {d['sha256'][:12] or 'unknown'})" for d in summary["data"]
+        )
     for name, table in summary.get("errors", {}).items():
         parts = [
             f"{what} {table[key]['rmse']:.3g} {unit}"

@@ -116,7 +116,7 @@ class Setup:
         training = config.model_dump(mode="json", exclude={"workers", "memory_budget_GB", "data"})
         training["version"] = __version__
         training["data"] = [
-            {"file": path.name, "split": split, "sha256": file_hash(path)}
+            {"file": path.name, "split": split, "sha256": file_hash(path) if path.is_file() else ""}
             for split in ("train", "validation", "test")
             for path in getattr(config.data, split)
         ]

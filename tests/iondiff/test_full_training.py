@@ -135,6 +135,14 @@ def test_a_potential_names_the_files_it_learnt_from(tmp_path):
     assert learnt == f"some.extxyz (sha256 {file_hash(tmp_path / 'some.extxyz')[:12]})"
 
 
+def test_data_that_vanish_during_a_training_do_not_take_it_along(tmp_path):
+    data = tmp_path / "some.extxyz"
+    write(data, structures(12))
+    settings = config(data={"train": [str(data)]}, optimiser={"epochs": 2})
+    train(settings, tmp_path / "run", progress=lambda *_: data.unlink(missing_ok=True))
+    assert "unknown" in inspect(tmp_path / "run" / "potential.nnp").facts["learnt from"]
+
+
 def test_the_error_table_adds_up(trained):
     training, folder = trained
     table = json.loads((folder / "training.json").read_text())["errors"]
