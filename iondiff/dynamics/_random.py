@@ -31,20 +31,24 @@ def random_state(seed: int) -> np.ndarray:
 
 
 @njit(cache=True, inline="always")
-def word(state):
-    """64 random bits; `state` (4,) uint64 moves on."""
-    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+def _turn(s0, s1, s2, s3):
+    """64 random bits, and the state behind them."""
     total = s0 + s3
-    result = ((total << _23) | (total >> _41)) + s0
+    bits = ((total << _23) | (total >> _41)) + s0
     shifted = s1 << _17
     s2 ^= s0
     s3 ^= s1
     s1 ^= s2
     s0 ^= s3
     s2 ^= shifted
-    s3 = (s3 << _45) | (s3 >> _19)
-    state[0], state[1], state[2], state[3] = s0, s1, s2, s3
-    return result
+    return bits, s0, s1, s2, (s3 << _45) | (s3 >> _19)
+
+
+@njit(cache=True, inline="always")
+def word(state):
+    """64 random bits; `state` (4,) uint64 moves on."""
+    bits, state[0], state[1], state[2], state[3] = _turn(state[0], state[1], state[2], state[3])
+    return bits
 
 
 @njit(cache=True)
@@ -66,6 +70,11 @@ def _edge_of_layer(state, layer, x):
     return -1.0
 
 
+@njit(cache=True, inline="always")
+def _signed(x, bits):
+    return -x if bits & _SIGN else x
+
+
 @njit(cache=True)
 def normal(state):
     """A normal number of mean zero and variance one."""
@@ -77,7 +86,7 @@ def normal(state):
             x = _edge_of_layer(state, layer, x)
             if x < 0.0:
                 continue
-        return -x if bits & _SIGN else x
+        return _signed(x, bits)
 
 
 @njit(cache=True)
@@ -85,26 +94,16 @@ def fill_normal(state, out):
     """What `normal` gives one by one, into `out` (n,): the words of the state stay in registers."""
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     for i in range(len(out)):
-        total = s0 + s3
-        bits = ((total << _23) | (total >> _41)) + s0
-        shifted = s1 << _17
-        s2 ^= s0
-        s3 ^= s1
-        s1 ^= s2
-        s0 ^= s3
-        s2 ^= shifted
-        s3 = (s3 << _45) | (s3 >> _19)
+        bits, s0, s1, s2, s3 = _turn(s0, s1, s2, s3)
         layer = np.int64(bits & _LAYER)
         x = float(bits >> _11) * _WIDTH[layer]
         if x >= _INNER[layer]:
             state[0], state[1], state[2], state[3] = s0, s1, s2, s3
             x = _edge_of_layer(state, layer, x)
-            if x < 0.0:
-                out[i] = normal(state)
-                s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
-                continue
+            out[i] = normal(state) if x < 0.0 else _signed(x, bits)
             s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
-        out[i] = -x if bits & _SIGN else x
+        else:
+            out[i] = _signed(x, bits)
     state[0], state[1], state[2], state[3] = s0, s1, s2, s3
 
 

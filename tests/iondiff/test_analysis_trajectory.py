@@ -77,14 +77,19 @@ def test_lammps_dumps(tmp_path):
     assert found.value == pytest.approx(diffusivity(frames, timestep_ps=0.1, species="Li").value, rel=1e-5)
 
 
+def write_as(path, frames):
+    """In the format that the name says."""
+    if path.suffix == ".lammpstrj":
+        lammps_dump(path, frames)
+    else:
+        ase.io.write(path, frames, format="vasp-xdatcar" if path.name == "XDATCAR" else None)
+
+
 @pytest.mark.parametrize("name", ["t.extxyz", "run.lammpstrj", "XDATCAR"])
 def test_a_truncated_file_is_used_as_far_as_it_is_whole(tmp_path, name):
     frames = frames_of()
     path = tmp_path / name
-    if name == "run.lammpstrj":
-        lammps_dump(path, frames)
-    else:
-        ase.io.write(path, frames, format="vasp-xdatcar" if name == "XDATCAR" else None)
+    write_as(path, frames)
     text = path.read_text()
     path.write_text(text[: int(len(text) * 0.8) + 250])
     symbols = frames[0].get_chemical_symbols()
@@ -100,10 +105,7 @@ def test_a_truncated_file_is_used_as_far_as_it_is_whole(tmp_path, name):
 def test_a_number_that_lost_its_last_digits_is_not_used(tmp_path, name):
     frames = frames_of()
     path = tmp_path / name
-    if name == "run.lammpstrj":
-        lammps_dump(path, frames)
-    else:
-        ase.io.write(path, frames, format="vasp-xdatcar" if name == "XDATCAR" else None)
+    write_as(path, frames)
     path.write_text(path.read_text().rstrip()[:-5])
     with pytest.warns(TrajectoryWarning, match="39 whole frames before it are used"):
         assert as_trajectory(path).n_frames == 39
