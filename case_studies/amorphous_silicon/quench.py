@@ -49,7 +49,7 @@ def potential_of(model: str) -> Any:
 def protocol_at(rate: float, model: str) -> Protocol:
     """The same for a teacher and the network that learnt from it.
 
-    T3 melts near 2500 K. The liquid of the network that learnt DFT evaporates within 0.1 ns of 3000 K.
+    T3 melts near 2500 K. The liquid of the network that learnt DFT may boil at 3000 K (boil.py).
     """
     melt_K = 2500.0 if model == "NNP(DFT)" else 3000.0
     return Protocol(
